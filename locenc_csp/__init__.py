@@ -1,0 +1,1 @@
+"""Contrastive spatial pre-training (CSP) on top of locenc."""
