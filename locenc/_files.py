@@ -1,0 +1,52 @@
+"""Writing files so that a reader sees the old one or the new one, never half of one."""
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+
+def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
+    """Write a file beside its target, flush it to disk, then move it into place.
+
+    Parameters
+    ----------
+    path : str or Path
+        Target file. Missing parent folders are made.
+    write : callable
+        Called with the temporary path; it writes the whole file there.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written or the disk is full. A file that stood at ``path`` is untouched.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        write(temporary)
+        with open(temporary, "rb+") as written:
+            os.fsync(written.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise type(error)(
+            error.errno,
+            f"cannot write {path}: {reason}. A file that was there is untouched; "
+            "free space or choose a folder you can write to, then run again",
+        ) from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write text (UTF-8) atomically; see `atomic_write`."""
+    atomic_write(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
