@@ -1,0 +1,78 @@
+"""The formulas themselves: the two arithmetics agree, and both agree with what the papers' own code computed."""
+
+import math
+
+import formulas
+import numpy as np
+import pytest
+from peers import PEER_FEATURES, PEER_FFN, ffn_state, residual_fcnet_state, tolerance
+
+POINTS = np.array(
+    [
+        *([0.0, 0.0], [-0.0, -0.0], [180.0, 90.0], [-180.0, -90.0], [180.0, 45.0], [-180.0, 45.0]),
+        *([2.3522, 48.8566], [-179.99999999999997, 89.99999999999999], [1e-30, -1e-12], [139.6917, 35.6895]),
+        *([540.0, 12.0], [-540.0, 12.0], [359.5, -3.25], [-75.1234567891, -0.5]),
+    ]
+)
+
+
+@pytest.mark.parametrize("name", formulas.ENCODERS)
+def test_the_two_arithmetics_agree(name: str) -> None:
+    options = {}
+    if name != "wrap":
+        options = {"num_scales": 5, "min_radius": 1e-6, "max_radius": 1.0}
+    expected = formulas.exact(name, POINTS, **options).astype(np.float64)
+    np.testing.assert_allclose(formulas.evaluate(name, POINTS, **options), expected, rtol=0, atol=2e-15)
+
+
+def test_frequencies_are_the_ends_of_the_ladder() -> None:
+    ladder = [float(f) for f in formulas.frequencies(4, 1e-3, 1.0)]
+    np.testing.assert_allclose(ladder, [1000.0, 100.0, 10.0, 1.0], rtol=1e-15)
+    assert [float(f) for f in formulas.frequencies(1, 0.5, 8.0)] == [2.0]
+
+
+def test_sphere_c_at_radius_one_is_the_unit_sphere() -> None:
+    lon, lat = math.radians(30.0), math.radians(-41.0)
+    point = [math.sin(lat), math.cos(lat) * math.cos(lon), math.cos(lat) * math.sin(lon)]
+    ours = formulas.evaluate("sphere2vec-sphereC", np.array([[30.0, -41.0]]), num_scales=1, min_radius=1.0)
+    np.testing.assert_allclose(ours[0], point, atol=1e-15)
+
+
+def test_longitudes_beyond_180_are_the_same_place() -> None:
+    there = np.array([[190.0, 5.0], [540.0, 5.0], [-540.0, 5.0], [720.25, 5.0]])
+    here = np.array([[-170.0, 5.0], [180.0, 5.0], [-180.0, 5.0], [0.25, 5.0]])
+    for name in formulas.ENCODERS:
+        assert (formulas.evaluate(name, there) == formulas.evaluate(name, here)).all()
+
+
+@pytest.mark.parametrize(("key", "name", "options"), PEER_FEATURES)
+def test_formulas_agree_with_the_papers_code(golden, key: str, name: str, options: dict) -> None:
+    arrays = golden("position_encoders.npz")
+    ours = formulas.evaluate(name, arrays["lonlat"], **options)
+    theirs = formulas.blocked(arrays[key], name, options.get("num_scales", 1))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance(options))
+
+
+@pytest.mark.parametrize("key", PEER_FFN)
+def test_ffn_agrees_with_the_papers_code(golden, key: str) -> None:
+    arrays = golden("networks.npz")
+    *_, activation, _, skip = key.split("|")
+    output = formulas.ffn(
+        arrays[f"{key}/input"], ffn_state(arrays, key), activation=activation, skip=skip == "skipTrue"
+    )
+    np.testing.assert_allclose(output, arrays[f"{key}/output"], rtol=0, atol=1e-13)
+
+
+def test_residual_fcnet_agrees_with_the_papers_code(golden) -> None:
+    arrays = golden("networks.npz")
+    key = "fcnet|in4|filts16|classes7"
+    output = formulas.residual_fcnet(arrays[f"{key}/input"], residual_fcnet_state(arrays, key))
+    np.testing.assert_allclose(output, arrays[f"{key}/embedding"], rtol=0, atol=1e-13)
+
+
+def test_equal_earth_keeps_areas() -> None:
+    # The map's area is the sphere's, 4 pi; the boundary is x(180, lat), twice.
+    lat = np.linspace(-90.0, 90.0, 20001)
+    edge = formulas.equal_earth(np.stack([np.full_like(lat, 180.0), lat], axis=1))
+    area = 2 * np.trapezoid(edge[:, 0], edge[:, 1])
+    assert area == pytest.approx(4 * math.pi, rel=1e-6)
