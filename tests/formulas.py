@@ -1,10 +1,10 @@
 """Every encoder again, from the papers: shares no code, table or structure with the library.
 
-A sinusoidal encoder is stated once, as blocks of sines and cosines of ``(a lon + b lat) f_s``. The statement is
-evaluated in either of two arithmetics:
+A sinusoidal encoder is stated once, as blocks of sines and cosines of ``(a lon + b lat) f_s``, and evaluated
+in either of two arithmetics:
 
-* `evaluate`: phases as integers (fixed point, 2^-280 of a turn), so that only the fraction of a turn is ever rounded
-  to float64. Right to 2e-15 at any frequency, quick enough for thousands of points.
+* `evaluate`: phases as integers (fixed point, 2^-280 of a turn), so that only the fraction of a turn is ever
+  rounded to float64. Right to 2e-15 at any frequency, quick enough for thousands of points.
 * `exact`: mpmath, 50 digits, radians, no reduction of our own. For a few points, and as a check on the first.
 
 Networks and projections follow in plain numpy.
@@ -22,9 +22,6 @@ mp = mpmath.mp.clone()
 mp.dps = 50
 Array = np.ndarray[Any, np.dtype[Any]]
 DEGREE = mp.pi / 180  # radians in a degree
-
-
-# ---- the two arithmetics --------------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -97,12 +94,9 @@ Arithmetic = FixedPoint | FiftyDigits
 
 
 def frequencies(num_scales: int, min_radius: float, max_radius: float) -> list[Any]:
-    """Geometric list f_s = 1 / (r_min (r_max / r_min)^(s / (S - 1))), the finest first; S = 1 is 1 / r_min."""
+    """Geometric list f_s = 1 / (r_min (r_max / r_min)^(s / (S - 1))), finest first; S = 1: 1 / r_min."""
     finest, ratio = mp.mpf(min_radius), mp.mpf(max_radius) / mp.mpf(min_radius)
     return [1 / (finest * ratio ** (mp.mpf(s) / max(num_scales - 1, 1))) for s in range(num_scales)]
-
-
-# ---- the encoders: lists of blocks (N, S), in the order of their columns --------------------------------------------
 
 
 def _globe(on: Arithmetic, f: list[Any]) -> tuple[Array, ...]:
@@ -206,8 +200,6 @@ def exact(name: str, lonlat: Array, **options: Any) -> Array:
     return _features(FiftyDigits, name, lonlat, options)
 
 
-# ---- networks -------------------------------------------------------------------------------------------------------
-
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": lambda x: np.maximum(x, 0.0),
     "leakyrelu": lambda x: np.where(x > 0, x, 0.2 * x),
@@ -220,8 +212,8 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 def ffn(x: Array, state: Mapping[str, Array], *, activation: str, skip: bool) -> Array:
     """Space2Vec's feed-forward network, without dropout.
 
-    Keys ``layers.<i>.linear.{weight,bias}``, ``layers.<i>.norm.{weight,bias}``. A layer is act(W x + b); all but
-    the last add their input where the widths agree (``skip``), then normalise (where they have a norm).
+    Keys ``layers.<i>.linear.{weight,bias}``, ``layers.<i>.norm.{weight,bias}``. A layer is act(W x + b); all
+    but the last add their input where the widths agree (``skip``), then normalise (where they have a norm).
     """
     num_layers = sum(key.endswith("linear.weight") for key in state)
     for i in range(num_layers):
@@ -240,7 +232,7 @@ def ffn(x: Array, state: Mapping[str, Array], *, activation: str, skip: bool) ->
 
 
 def residual_fcnet(x: Array, state: Mapping[str, Array]) -> Array:
-    """Residual network of Mac Aodha et al. 2019, without dropout: relu(W x + b), then x + relu(W2 relu(W1 x)).
+    """Residual network of Mac Aodha et al. 2019, no dropout: relu(W x + b), then x + relu(W2 relu(W1 x)).
 
     Keys ``input.{weight,bias}``, ``blocks.<i>.{first,second}.{weight,bias}``.
     """
@@ -252,9 +244,6 @@ def residual_fcnet(x: Array, state: Mapping[str, Array]) -> Array:
     for i in range(sum(key.endswith("first.weight") for key in state)):
         x = x + relu_linear(relu_linear(x, f"blocks.{i}.first"), f"blocks.{i}.second")
     return x
-
-
-# ---- coordinates ----------------------------------------------------------------------------------------------------
 
 
 def equal_earth(lonlat: Array) -> Array:
@@ -271,9 +260,6 @@ def equal_earth(lonlat: Array) -> Array:
     )  # fmt: skip
     y = a4 * t**9 + a3 * t**7 + a2 * t**3 + a1 * t
     return np.stack([x, y], axis=-1)
-
-
-# ---- what other projects call column s * K + k is column k * S + s here ---------------------------------------------
 
 
 def blocked(features: Array, name: str, num_scales: int) -> Array:

@@ -1,4 +1,4 @@
-"""Which reference arrays of other projects belong to which of our encoders, and how their weights are named."""
+"""Which arrays of other projects belong to which of our encoders, and how their weights are named."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,8 +10,8 @@ def _geometric(num_scales: int, min_radius: float, max_radius: float) -> dict[st
     return {"num_scales": num_scales, "min_radius": min_radius, "max_radius": max_radius}
 
 
-# (key in position_encoders.npz, our encoder, its options). TorchSpatial's sphereM+ and dfs use another list of
-# frequencies and are left out; sphere2vec's are the papers'.
+# (key in position_encoders.npz, our encoder, its options). TorchSpatial's sphereM+ and dfs use another list
+# of frequencies and are left out; sphere2vec's are the papers'.
 PEER_FEATURES: list[tuple[str, str, dict[str, Any]]] = [
     *(
         (f"torchspatial/{kind}|S{s}|min{low:g}|max{high:g}", f"{family}{kind}", _geometric(s, low, high))
@@ -43,7 +43,7 @@ PEER_FFN = [
 
 
 def tolerance(options: Mapping[str, Any]) -> float:
-    """How far the peers' own float64 may be from the truth: their phases are rounded before they are reduced."""
+    """How far the peers' own float64 may be off: their phases are rounded before they are reduced."""
     return 1e-9 if options.get("min_radius", 1.0) >= 1e-4 else 1e-7
 
 
@@ -54,7 +54,7 @@ def ffn_state(arrays: Mapping[str, Any], key: str) -> dict[str, np.ndarray]:
 
 
 def residual_fcnet_state(arrays: Mapping[str, Any], key: str) -> dict[str, np.ndarray]:
-    """Weights of the peers' FCNet under our names; its heads (class_emb, user_emb) are not part of the network."""
+    """Weights of the peers' FCNet under our names; its heads (class_emb, user_emb) stay out."""
     state = {f"input.{part}": arrays[f"{key}/feats.0.{part}"] for part in ("weight", "bias")}
     for block in range(4):
         for ours, theirs in (("first", "w1"), ("second", "w2")):

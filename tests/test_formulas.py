@@ -1,4 +1,4 @@
-"""The formulas themselves: the two arithmetics agree, and both agree with what the papers' own code computed."""
+"""The formulas themselves: two arithmetics agree, and both agree with what the papers' own code computed."""
 
 import math
 
