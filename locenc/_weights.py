@@ -1,0 +1,83 @@
+"""The files of a saved encoder: ``config.json`` and ``model.safetensors`` in one folder.
+
+The weights file repeats the configuration in its header, so that it is complete by itself and one atomic
+replacement exchanges a whole encoder; ``config.json`` is the copy for people and for model hubs.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from locenc._files import write_bytes, write_text
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+FORMAT_VERSION = 1
+
+
+def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    """Write both files, each atomically.
+
+    Raises
+    ------
+    OSError
+        If the folder cannot be written; what was there is untouched.
+    """
+    from safetensors.torch import save
+
+    text = json.dumps({"format": "locenc", "format_version": FORMAT_VERSION, **config}, indent=2)
+    data = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, metadata={"config": text})
+    write_bytes(Path(folder) / WEIGHTS, data)
+    write_text(Path(folder) / CONFIG, text + "\n")
+
+
+def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Read configuration and tensors.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or its weights are missing.
+    ValueError
+        If a file is damaged, or of a newer format.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    folder = Path(folder)
+    weights = folder / WEIGHTS
+    if not weights.is_file():
+        raise FileNotFoundError(
+            f"no {WEIGHTS} in {folder}: expected a folder that encoder.save_pretrained wrote"
+            + ("" if folder.is_dir() else "; there is no such folder")
+        )
+    try:
+        with safe_open(weights, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except SafetensorError as error:
+        raise ValueError(f"{weights} is damaged or cut short ({error}); save or download it again") from error
+    return _read_config(folder, metadata), tensors
+
+
+def _read_config(folder: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    path = folder / CONFIG
+    text = metadata.get("config")
+    if text is None:
+        if not path.is_file():
+            raise FileNotFoundError(f"no {CONFIG} in {folder}: expected a folder that encoder.save_pretrained wrote")
+        text = path.read_text(encoding="utf-8")
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"the configuration in {folder} is no JSON ({error}); save or download it again") from error
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if not isinstance(version, int) or config.get("format") != "locenc":
+        raise ValueError(f"{folder} does not hold a locenc encoder: its configuration names no locenc format")
+    if version > FORMAT_VERSION:
+        raise ValueError(
+            f"{folder} was written by a newer locenc (format {version}, this one reads up to {FORMAT_VERSION}); "
+            "pip install --upgrade locenc"
+        )
+    return {key: value for key, value in config.items() if key not in ("format", "format_version")}

@@ -1,0 +1,187 @@
+"""The door: coordinates from anything, checked once, and the maps of the globe that encoders and plots use.
+
+Coordinates are (longitude, latitude) in degrees (EPSG:4326) everywhere, in that order.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: Length of one degree of longitude along the equator (WGS 84), in km.
+KM_PER_DEGREE = 2 * math.pi * 6378.137 / 360
+
+_LIMIT = (torch.finfo(torch.float64).max, 90.0)  # infinity and NaN compare false with both
+_HALF = (torch.float16, torch.bfloat16)
+_ORDER = "Coordinates are (longitude, latitude)"
+
+
+def as_lonlat(data: Any) -> Tensor:
+    """Turn coordinates into a checked tensor of points.
+
+    Parameters
+    ----------
+    data : array_like
+        ``(N, 2)`` longitudes and latitudes in degrees: a tensor, a NumPy array, a list of pairs; or one pair.
+        Integers are taken as whole degrees.
+
+    Returns
+    -------
+    Tensor
+        ``(N, 2)`` float64 on the CPU. Values are kept as given (±180 included).
+
+    Raises
+    ------
+    TypeError
+        If the data are not numbers (text, booleans, objects), or are float16 or bfloat16.
+    ValueError
+        If the shape is not ``(N, 2)``, a value is NaN or infinite, or a latitude lies outside [-90, 90].
+
+    Examples
+    --------
+    >>> as_lonlat([2.35, 48.86])
+    tensor([[ 2.3500, 48.8600]], dtype=torch.float64)
+    """
+    lonlat = data.detach().cpu() if isinstance(data, Tensor) else _from_array_like(data)
+    check_form(lonlat)
+    if lonlat.ndim > 2:
+        raise ValueError(
+            f"expected points of shape (N, 2), got {tuple(lonlat.shape)}; flatten the leading axes"
+        )
+    check_values(lonlat)
+    return lonlat.to(torch.float64).reshape(-1, 2)
+
+
+def check_lonlat(lonlat: Tensor) -> None:
+    """Check a coordinate tensor of shape (..., 2) completely: form, then values.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `as_lonlat`.
+    """
+    check_form(lonlat)
+    check_values(lonlat)
+
+
+def check_form(lonlat: Tensor) -> None:
+    """Check type, dtype and shape of a coordinate tensor; looks at no value."""
+    if not isinstance(lonlat, Tensor):
+        raise TypeError(
+            f"expected a tensor of (longitude, latitude) in degrees, shape (..., 2), got {type(lonlat).__name__}; "
+            "locenc.coords.as_lonlat turns arrays and lists into one"
+        )
+    if lonlat.dtype in _HALF:
+        raise TypeError(
+            f"coordinates must be float64 or float32, not {lonlat.dtype}: it has 3 digits, which moves "
+            "places by kilometres; keep the coordinates in float64 and let the network run in half precision"
+        )
+    if lonlat.dtype == torch.bool or lonlat.dtype.is_complex:
+        raise TypeError(f"coordinates must be numbers in degrees, not {lonlat.dtype}")
+    if lonlat.ndim == 0 or lonlat.shape[-1] != 2:
+        raise ValueError(
+            f"coordinates must have shape (..., 2), got {tuple(lonlat.shape)}. "
+            f"{_ORDER}; pass time, height or other columns separately"
+        )
+
+
+def check_values(lonlat: Tensor) -> None:
+    """Check that every longitude is finite and every latitude lies in [-90, 90]; names the first bad row."""
+    limit = torch.tensor(_LIMIT, dtype=torch.float64, device=lonlat.device)
+    within = lonlat.detach().abs() <= limit
+    if not bool(within.all()):
+        raise ValueError(_describe(lonlat.detach(), ~within.all(-1)))
+
+
+def _describe(lonlat: Tensor, bad: Tensor) -> str:
+    """Say what is wrong with the first bad row, how many more there are, and what it looks like."""
+    first = tuple(int(i) for i in bad.nonzero()[0])
+    lon, lat = (float(value) for value in lonlat[first])
+    place = f"row {first[0] if len(first) == 1 else first}" if first else "the point"
+    rows = lonlat[bad].double()
+    others = len(rows) - 1
+    more = f", and {others} more row{'s' * (others > 1)}" if others else ""
+    if not math.isfinite(lon) or not math.isfinite(lat):
+        return (
+            f"longitude and latitude must be finite, but {place} has longitude {lon:.10g}, latitude {lat:.10g}{more}. "
+            "Drop these rows or fill them in first"
+        )
+    text = (
+        f"latitude must lie in [-90, 90] degrees, but {place} has {lat:.10g} (longitude {lon:.10g}){more}. "
+    )
+    if bool((rows[:, 1].abs() > 360).any()):
+        return (
+            text + "These look like projected metres: reproject to EPSG:4326 (longitude, latitude in degrees)"
+        )
+    if bool((rows[:, 0].abs() <= 90).all()):
+        return text + f"{_ORDER}: these columns look swapped"
+    return text + f"{_ORDER} in degrees, EPSG:4326"
+
+
+def _from_array_like(data: Any) -> Tensor:
+    if isinstance(data, (str, bytes)) or data is None:
+        raise TypeError(f"expected coordinates of shape (N, 2), got {type(data).__name__} {data!r:.40}")
+    if isinstance(data, Sequence) and len(data) == 0:
+        return torch.empty(0, 2, dtype=torch.float64)
+    try:
+        array = np.asarray(data)
+    except ValueError as error:  # numpy's refusal of ragged rows
+        raise ValueError(
+            "every row of coordinates must be one (longitude, latitude) pair; rows differ in length"
+        ) from error
+    if array.dtype.kind not in "fiub" or array.dtype == np.bool_:
+        sample = next((value for value in array.ravel() if not isinstance(value, (int, float))), None)
+        found = f", for example {sample!r:.40}" if sample is not None else ""
+        raise TypeError(
+            f"coordinates must be numbers in degrees, not {array.dtype}{found}; convert the columns first"
+        )
+    if array.dtype == np.float16:
+        check_form(torch.empty(0, 2, dtype=torch.float16))
+    return torch.as_tensor(array.astype(np.float64))
+
+
+def unit_sphere(lonlat: Tensor) -> Tensor:
+    """Points on the unit sphere.
+
+    Parameters
+    ----------
+    lonlat : Tensor
+        ``(..., 2)`` degrees.
+
+    Returns
+    -------
+    Tensor
+        ``(..., 3)`` float64: cos φ cos λ, cos φ sin λ, sin φ.
+    """
+    lon, lat = torch.deg2rad(lonlat.to(torch.float64)).unbind(-1)
+    return torch.stack([lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()], -1)
+
+
+def equal_earth(lonlat: Tensor) -> Tensor:
+    """Equal Earth projection: areas keep their proportions.
+
+    Parameters
+    ----------
+    lonlat : Tensor
+        ``(..., 2)`` degrees; longitudes within [-180, 180].
+
+    Returns
+    -------
+    Tensor
+        ``(..., 2)`` float64, in radii of the sphere; x within ±2.7067, y within ±1.3174.
+
+    References
+    ----------
+    Šavrič, Patterson & Jenny 2019, "The Equal Earth map projection", equations 7 to 9.
+    """
+    a1, a2, a3, a4 = 1.340264, -0.081106, 0.000893, 0.003796
+    lon, lat = torch.deg2rad(lonlat.to(torch.float64)).unbind(-1)
+    t = torch.asin(math.sqrt(3) / 2 * lat.sin())
+    t2 = t * t
+    t6 = t2 * t2 * t2
+    y = t * (a1 + a2 * t2 + t6 * (a3 + a4 * t2))
+    slope = a1 + 3 * a2 * t2 + t6 * (7 * a3 + 9 * a4 * t2)
+    return torch.stack([2 / math.sqrt(3) * lon * t.cos() / slope, y], -1)

@@ -1,0 +1,145 @@
+"""The location encoders by class: each a name of the registry with its options spelt out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from locenc.location_encoder import LocationEncoder
+from locenc.registry import create
+
+Network = str | Mapping[str, Any] | nn.Module
+
+
+class _Named(LocationEncoder):
+    def __init__(self, name: str, **options: Any) -> None:
+        encoder = create(name, **options)
+        super().__init__(encoder.position, encoder.network)
+
+
+class Sphere2Vec(_Named):
+    """Sphere2Vec: multi-scale sinusoids on the sphere, then a network.
+
+    Parameters
+    ----------
+    variant : str
+        ``"sphereC"``, ``"sphereC+"``, ``"sphereM"``, ``"sphereM+"`` or ``"dfs"``.
+    dim : int
+        Size of the embedding.
+    num_scales : int
+        Number of scales.
+    min_radius, max_radius : float
+        Finest and coarsest radius, in radians (1e-3 resolves 40 km along the equator).
+    finest_km : float, optional
+        Sets ``min_radius`` by the shortest wavelength along the equator, in km.
+    network : str, mapping or Module
+        As `locenc.networks.build_network` takes it.
+    dtype : torch.dtype, optional
+        Of the position features when the network has no weights.
+
+    References
+    ----------
+    Mai et al. 2023 (ISPRS).
+
+    Examples
+    --------
+    >>> encoder = Sphere2Vec("sphereM+", dim=256, num_scales=32, min_radius=1e-3)
+    >>> encoder(torch.tensor([[2.35, 48.86]], dtype=torch.float64)).shape
+    torch.Size([1, 256])
+    """
+
+    def __init__(
+        self,
+        variant: str = "sphereC+",
+        *,
+        dim: int = 256,
+        num_scales: int = 32,
+        min_radius: float = 1e-3,
+        max_radius: float = 1.0,
+        finest_km: float | None = None,
+        network: Network = "ffn",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            f"sphere2vec-{variant}",
+            dim=dim,
+            num_scales=num_scales,
+            min_radius=min_radius,
+            max_radius=max_radius,
+            finest_km=finest_km,
+            network=network,
+            dtype=dtype,
+        )
+
+
+class Space2Vec(_Named):
+    """Space2Vec: multi-scale sinusoids on the plane of longitude and latitude, then a network.
+
+    Parameters
+    ----------
+    variant : str
+        ``"grid"`` or ``"theory"``.
+    dim : int
+        Size of the embedding.
+    num_scales : int
+        Number of scales.
+    min_radius, max_radius : float
+        Finest and coarsest radius, in degrees (0.1 resolves 70 km along the equator).
+    finest_km : float, optional
+        Sets ``min_radius`` by the shortest wavelength along the equator, in km.
+    network : str, mapping or Module
+        As `locenc.networks.build_network` takes it.
+    dtype : torch.dtype, optional
+        Of the position features when the network has no weights.
+
+    References
+    ----------
+    Mai et al. 2020 (ICLR).
+    """
+
+    def __init__(
+        self,
+        variant: str = "grid",
+        *,
+        dim: int = 256,
+        num_scales: int = 32,
+        min_radius: float = 0.1,
+        max_radius: float = 360.0,
+        finest_km: float | None = None,
+        network: Network = "ffn",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            f"space2vec-{variant}",
+            dim=dim,
+            num_scales=num_scales,
+            min_radius=min_radius,
+            max_radius=max_radius,
+            finest_km=finest_km,
+            network=network,
+            dtype=dtype,
+        )
+
+
+class Wrap(_Named):
+    """The wrap encoder of Mac Aodha et al.: one sine and cosine of each coordinate, then a residual network.
+
+    Parameters
+    ----------
+    dim : int
+        Size of the embedding.
+    network : str, mapping or Module
+        As `locenc.networks.build_network` takes it.
+    dtype : torch.dtype, optional
+        Of the position features when the network has no weights.
+
+    References
+    ----------
+    Mac Aodha et al. 2019 (ICCV); the model of geo_prior and, with other inputs, of SINR.
+    """
+
+    def __init__(
+        self, *, dim: int = 256, network: Network = "residual", dtype: torch.dtype | None = None
+    ) -> None:
+        super().__init__("wrap", dim=dim, network=network, dtype=dtype)

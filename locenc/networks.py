@@ -1,0 +1,200 @@
+"""Networks that turn features into an embedding: (..., in_dim) to (..., out_dim)."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor, nn
+
+from locenc._names import unknown
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": nn.ReLU,
+    "leakyrelu": lambda: nn.LeakyReLU(0.2),
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "gelu": nn.GELU,
+}
+
+
+class _FFNLayer(nn.Module):
+    def __init__(
+        self, in_dim: int, out_dim: int, activation: str, dropout: float, *, norm: bool, skip: bool
+    ) -> None:
+        super().__init__()
+        self.linear = nn.Linear(in_dim, out_dim)
+        self.activation = ACTIVATIONS[activation]()
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(out_dim) if norm else nn.Identity()
+        self.skip = skip and in_dim == out_dim
+        nn.init.xavier_uniform_(self.linear.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.dropout(self.activation(self.linear(x)))
+        if self.skip:
+            hidden = hidden + x
+        out: Tensor = self.norm(hidden)
+        return out
+
+
+class FFN(nn.Module):
+    """The feed-forward network of Space2Vec, Sphere2Vec and CSP.
+
+    Hidden layers are linear, activation, dropout, skip (where the sizes match) and layer norm. The last layer has
+    activation and dropout too, so in training a share of the embedding's entries is zero.
+
+    Parameters
+    ----------
+    in_dim, out_dim : int
+        Number of features, size of the embedding.
+    hidden_dim : int
+        Width of the hidden layers.
+    num_hidden_layers : int
+        0 leaves the last layer alone.
+    activation : str
+        ``"relu"``, ``"leakyrelu"`` (slope 0.2), ``"sigmoid"``, ``"tanh"`` or ``"gelu"``.
+    dropout : float
+        Share of entries dropped, in every layer.
+    layer_norm, skip : bool
+        Whether hidden layers have them.
+
+    References
+    ----------
+    Mai et al. 2020 (Space2Vec, ICLR), section 3; weights Xavier uniform.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        hidden_dim: int = 512,
+        num_hidden_layers: int = 1,
+        activation: str = "leakyrelu",
+        dropout: float = 0.5,
+        layer_norm: bool = True,
+        skip: bool = True,
+    ) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(unknown("activation", activation, ACTIVATIONS))
+        if num_hidden_layers < 0:
+            raise ValueError(f"num_hidden_layers must be 0 or more, got {num_hidden_layers}")
+        self.out_dim = out_dim
+        widths = [in_dim, *[hidden_dim] * num_hidden_layers]
+        hidden = [
+            _FFNLayer(a, b, activation, dropout, norm=layer_norm, skip=skip)
+            for a, b in pairwise(widths)
+        ]
+        last = _FFNLayer(widths[-1], out_dim, activation, dropout, norm=False, skip=False)
+        self.layers = nn.Sequential(*hidden, last)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features ``(..., in_dim)`` to embeddings ``(..., out_dim)``."""
+        embedding: Tensor = self.layers(features)
+        return embedding
+
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(dim, dim)
+        self.second = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden: Tensor = self.second(self.dropout(self.first(x).relu()))
+        return x + hidden.relu()
+
+
+class ResidualFCNet(nn.Module):
+    """The residual network of Mac Aodha et al. (geo_prior, SINR): embeddings are non-negative.
+
+    Parameters
+    ----------
+    in_dim, out_dim : int
+        Number of features; size of the embedding, which is also the width of every layer.
+    depth : int
+        Number of residual blocks x + relu(W₂ dropout(relu(W₁ x + b₁)) + b₂).
+    dropout : float
+        Share of entries dropped inside each block.
+
+    References
+    ----------
+    Mac Aodha et al. 2019 (ICCV), section 3.3.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, *, depth: int = 4, dropout: float = 0.5) -> None:
+        super().__init__()
+        if depth < 0:
+            raise ValueError(f"depth must be 0 or more, got {depth}")
+        self.out_dim = out_dim
+        self.input = nn.Linear(in_dim, out_dim)
+        self.blocks = nn.Sequential(*(_ResidualBlock(out_dim, dropout) for _ in range(depth)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features ``(..., in_dim)`` to embeddings ``(..., out_dim)``."""
+        embedding: Tensor = self.blocks(self.input(features).relu())
+        return embedding
+
+
+class Linear(nn.Linear):
+    """One linear layer with bias: (..., in_dim) to (..., out_dim)."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__(in_dim, out_dim)
+        self.out_dim = out_dim
+
+
+class Identity(nn.Identity):
+    """The features themselves as the embedding; ``out_dim`` must be the number of features."""
+
+    def __init__(self, in_dim: int, out_dim: int) -> None:
+        super().__init__()
+        if out_dim != in_dim:
+            raise ValueError(
+                f"an identity network keeps its {in_dim} features, so dim must be {in_dim}, got {out_dim}"
+            )
+        self.out_dim = out_dim
+
+
+NETWORKS: dict[str, Callable[..., nn.Module]] = {
+    "ffn": FFN,
+    "residual": ResidualFCNet,
+    "linear": Linear,
+    "identity": Identity,
+}
+
+
+def build_network(network: str | Mapping[str, Any] | nn.Module, in_dim: int, out_dim: int) -> nn.Module:
+    """Build a network from its name or its configuration.
+
+    Parameters
+    ----------
+    network : str, mapping or Module
+        A name (``"ffn"``, ``"residual"``, ``"linear"``, ``"identity"``), a mapping such as
+        ``{"name": "ffn", "hidden_dim": 1024}``, or a ready module, which is returned as it is.
+    in_dim, out_dim : int
+        Number of features, size of the embedding.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name.
+    TypeError
+        For an option that the network does not have.
+    """
+    if isinstance(network, nn.Module):
+        return network
+    options = {"name": network} if isinstance(network, str) else dict(network)
+    name = options.pop("name", None)
+    if name not in NETWORKS:
+        raise ValueError(unknown("network", name, NETWORKS))
+    parameters = list(inspect.signature(NETWORKS[name]).parameters)[2:]
+    for option in options:
+        if option not in parameters:
+            raise TypeError(unknown(f"option of network {name!r}:", option, parameters))
+    module = NETWORKS[name](in_dim, out_dim, **options)
+    module.config = {"name": name, **options}  # type: ignore[assignment]
+    return module

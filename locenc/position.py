@@ -1,0 +1,85 @@
+"""What every position encoder shares: the door, leading axes, dtype."""
+
+from abc import abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from locenc.coords import check_form, check_values
+
+
+class PositionEncoder(nn.Module):
+    """Base of the position encoders: (longitude, latitude) in degrees to features.
+
+    Parameters
+    ----------
+    out_dim : int
+        Number of feature columns F.
+    dtype : torch.dtype, optional
+        Of the features, whatever the coordinates' dtype; `torch.get_default_dtype()` unless given.
+        ``.half()``, ``.to(dtype)`` and the like leave it as it is.
+
+    Notes
+    -----
+    A subclass implements `features`. ``config`` is set by `locenc.position_encoder`: the id and the options
+    that rebuild the encoder.
+    """
+
+    config: dict[str, Any] | None = None
+
+    def __init__(self, out_dim: int, *, dtype: torch.dtype | None = None) -> None:
+        super().__init__()
+        dtype = torch.get_default_dtype() if dtype is None else dtype
+        if not dtype.is_floating_point:
+            raise TypeError(
+                f"features are floating point, so dtype cannot be {dtype}; use torch.float32 or torch.float64"
+            )
+        self.out_dim = out_dim
+        self.dtype = dtype
+
+    @abstractmethod
+    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+        """Features of ``(N, 2)`` checked coordinates: ``(N, F)`` in ``dtype``."""
+
+    def forward(
+        self, lonlat: Tensor, *, dtype: torch.dtype | None = None, check: bool | None = None
+    ) -> Tensor:
+        """Encode coordinates.
+
+        Parameters
+        ----------
+        lonlat : Tensor
+            ``(..., 2)`` longitude and latitude in degrees; float64, float32 or integers.
+        dtype : torch.dtype, optional
+            Of this call's features instead of the encoder's own.
+        check : bool, optional
+            Whether to look for NaN, infinity and latitudes outside [-90, 90]. By default on for CPU tensors
+            outside `torch.compile` and export.
+
+        Returns
+        -------
+        Tensor
+            ``(..., F)``; empty in, empty out.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For coordinates that `locenc.coords.check_lonlat` refuses.
+        """
+        check_form(lonlat)
+        if check is None:
+            check = lonlat.device.type == "cpu" and not torch.compiler.is_compiling()
+        if check:
+            check_values(lonlat)
+        if not lonlat.dtype.is_floating_point:
+            lonlat = lonlat.to(torch.float64)
+        features = self.features(lonlat.reshape(-1, 2), self.dtype if dtype is None else dtype)
+        return features.reshape(*lonlat.shape[:-1], self.out_dim)
+
+    def extra_repr(self) -> str:
+        """Id, options, number of columns and dtype."""
+        config = dict(self.config or {})
+        name = config.pop("name", "unregistered")
+        options = [f"{key}={value!r}" for key, value in config.items()]
+        return ", ".join([repr(name), *options, f"out_dim={self.out_dim}", f"dtype={self.dtype}"])

@@ -1,0 +1,64 @@
+"""Load an encoder that `LocationEncoder.save_pretrained` wrote, from a folder or from the Hugging Face hub."""
+
+from pathlib import Path
+
+import torch
+
+from locenc._extras import require
+from locenc._weights import CONFIG, WEIGHTS, read_folder
+from locenc.location_encoder import LocationEncoder
+from locenc.registry import create
+
+HUB = "hf://"
+
+
+def from_pretrained(path: str | Path, *, revision: str | None = None) -> LocationEncoder:
+    """Load a saved location encoder, in evaluation mode.
+
+    Parameters
+    ----------
+    path : str or Path
+        A folder with ``config.json`` and ``model.safetensors``; or ``"hf://org/name"``, the only spelling that goes to
+        the network.
+    revision : str, optional
+        Branch, tag or commit on the hub.
+
+    Returns
+    -------
+    LocationEncoder
+        With the saved weights and their dtype, on the CPU, in evaluation mode.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder or a file is missing.
+    ValueError
+        If a file is damaged, of a newer format, or names an encoder or sizes that do not fit.
+    """
+    folder = _download(str(path), revision) if str(path).startswith(HUB) else Path(path)
+    config, tensors = read_folder(folder)
+    try:
+        position, network, dim = dict(config["position"]), config["network"], config["dim"]
+        name, dtype = position.pop("name"), getattr(torch, config["dtype"])
+        encoder = create(name, dim=dim, network=network, dtype=dtype, **position)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"the configuration in {folder} does not describe an encoder: {error}") from error
+    _check_tensors(folder, encoder, tensors)
+    encoder.load_state_dict(tensors, assign=True)
+    return encoder.requires_grad_(True).eval()
+
+
+def _check_tensors(folder: Path, encoder: LocationEncoder, tensors: dict[str, torch.Tensor]) -> None:
+    expected = {key: tuple(value.shape) for key, value in encoder.state_dict().items()}
+    found = {key: tuple(value.shape) for key, value in tensors.items()}
+    for key in sorted({*expected, *found}):
+        if expected.get(key) != found.get(key):
+            raise ValueError(
+                f"{folder / WEIGHTS} does not fit its configuration: {key} should be {expected.get(key, 'absent')}, "
+                f"is {found.get(key, 'absent')}; save or download both files again"
+            )
+
+
+def _download(path: str, revision: str | None) -> Path:
+    hub = require("huggingface_hub", extra="hub")
+    return Path(hub.snapshot_download(path[len(HUB) :], revision=revision, allow_patterns=[CONFIG, WEIGHTS]))

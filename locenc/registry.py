@@ -1,0 +1,143 @@
+"""Every encoder by its name: one line each."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from torch import nn
+
+from locenc import sinusoidal
+from locenc._names import unknown
+from locenc.location_encoder import LocationEncoder
+from locenc.networks import build_network
+
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
+
+
+class _Entry(NamedTuple):
+    build: Callable[..., nn.Module]
+    network: str
+
+
+_ENTRIES: dict[str, _Entry] = {}
+
+
+def register(name: str, *, network: str = "ffn") -> Callable[[Builder], Builder]:
+    """Register a position encoder under a name: a decorator for its class or builder.
+
+    Parameters
+    ----------
+    name : str
+        The id, such as ``"sphere2vec-sphereC"``.
+    network : str
+        The network that `create` puts behind it unless told otherwise.
+
+    Returns
+    -------
+    decorator
+        Takes a callable whose keyword arguments are the encoder's options, plain values that JSON can hold, and which
+        returns a module with ``out_dim`` that maps (..., 2) degrees to (..., out_dim); returns it unchanged.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken.
+    """
+
+    def decorate(build: Builder) -> Builder:
+        if name in _ENTRIES:
+            raise ValueError(f"an encoder named {name!r} is registered already; choose another name")
+        _ENTRIES[name] = _Entry(build, network)
+        return build
+
+    return decorate
+
+
+def list_encoders() -> list[str]:
+    """Names of all registered encoders, as `create` and `position_encoder` take them."""
+    return list(_ENTRIES)
+
+
+def position_encoder(name: str, **options: Any) -> nn.Module:
+    """Build a position encoder: (..., 2) degrees to (..., out_dim) features, without a network.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_encoders`.
+    **options
+        The encoder's own options, such as ``num_scales``, ``min_radius``, ``max_radius``; and ``dtype``.
+
+    Raises
+    ------
+    ValueError
+        For an unknown name, or an option's value out of range.
+    TypeError
+        For an option that this encoder does not have.
+
+    Examples
+    --------
+    >>> position_encoder("sphere2vec-sphereC", num_scales=64).out_dim
+    192
+    """
+    entry = _entry(name)
+    parameters = {
+        key: parameter
+        for key, parameter in inspect.signature(entry.build).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    for option in options:
+        if option not in parameters:
+            raise TypeError(unknown(f"option of {name!r}:", option, parameters))
+    module = entry.build(**options)
+    defaults = {key: parameter.default for key, parameter in parameters.items()}
+    settings = {
+        key: value for key, value in {**defaults, **options}.items() if key != "dtype" and value is not None
+    }
+    module.config = {"name": name, **settings}  # type: ignore[assignment]
+    return module
+
+
+def create(
+    name: str, *, dim: int = 256, network: str | Mapping[str, Any] | nn.Module | None = None, **options: Any
+) -> LocationEncoder:
+    """Build a location encoder by name.
+
+    Parameters
+    ----------
+    name : str
+        One of `list_encoders`.
+    dim : int
+        Size of the embedding.
+    network : str, mapping or Module, optional
+        As `locenc.networks.build_network` takes it; the encoder's usual one unless given.
+    **options
+        Options of the position encoder, as `position_encoder` takes them.
+
+    Raises
+    ------
+    ValueError, TypeError
+        As `position_encoder`.
+
+    Examples
+    --------
+    >>> create("space2vec-theory", dim=128, network={"name": "ffn", "hidden_dim": 256}, num_scales=16).dim
+    128
+    """
+    position = position_encoder(name, **options)
+    network = _entry(name).network if network is None else network
+    return LocationEncoder(position, build_network(network, int(position.out_dim), dim))  # type: ignore[arg-type]
+
+
+def _entry(name: str) -> _Entry:
+    if name not in _ENTRIES:
+        raise ValueError(unknown("encoder", name, _ENTRIES, hint="locenc.list_encoders() lists them."))
+    return _ENTRIES[name]
+
+
+for _variant in sinusoidal.SPHERE2VEC:
+    register(f"sphere2vec-{_variant}")(partial(sinusoidal.sphere2vec, _variant))
+for _variant in sinusoidal.SPACE2VEC:
+    register(f"space2vec-{_variant}")(partial(sinusoidal.space2vec, _variant))
+register("wrap", network="residual")(sinusoidal.wrap)

@@ -1,0 +1,226 @@
+"""Sinusoidal position encoders: one module that owns a spec, one function for each variant's equation.
+
+``lons``, ``lats`` are phases at all scales, ``lon``, ``lat`` the angles themselves. Scale 0 is the finest.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import torch
+from torch import Tensor
+
+from locenc.coords import KM_PER_DEGREE
+from locenc.kernels import reference
+from locenc.position import PositionEncoder
+from locenc.spec import DIGITS, PI, Spec, cos, outer, phase, sin
+
+Scales = Sequence[Decimal]
+
+
+class Sinusoidal(PositionEncoder):
+    """Products of sines and cosines of linear phases of (longitude, latitude).
+
+    Parameters
+    ----------
+    spec : Spec
+        The feature columns.
+    dtype : torch.dtype, optional
+        Of the features.
+
+    Notes
+    -----
+    The frequency table is float64 and stays so under ``.half()``, ``.float()`` and ``.to(dtype)``; only its device
+    follows. It is rebuilt from the options, so the module's ``state_dict`` is empty.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, spec: Spec, *, dtype: torch.dtype | None = None) -> None:
+        super().__init__(len(spec), dtype=dtype)
+        self._table, self._layout = spec.table()
+        self.register_buffer("frequencies", self._table, persistent=False)
+
+    @property
+    def resolution_km(self) -> float:
+        """Shortest wavelength along the equator, in km: the finest structure that the features resolve."""
+        return 2 / float(self._table[:, 0].abs().max()) * KM_PER_DEGREE
+
+    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+        """See `locenc.kernels.reference.sinusoids`."""
+        return reference.sinusoids(lonlat, self.frequencies, self._layout, dtype)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Sinusoidal":
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.frequencies = self._table.to(self.frequencies.device)
+        return self
+
+
+def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Decimal]:
+    """Frequencies 1 / r, r from ``min_radius`` (scale 0, the finest) to ``max_radius`` in equal ratios.
+
+    One scale has the radius ``min_radius``.
+    """
+    if num_scales < 1:
+        raise ValueError(f"num_scales must be at least 1, got {num_scales}")
+    if not 0 < min_radius < max_radius < float("inf"):
+        raise ValueError(
+            f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}"
+        )
+    finest = Decimal(min_radius)
+    ratio = DIGITS.ln(DIGITS.divide(Decimal(max_radius), finest))
+    steps = max(num_scales - 1, 1)
+    return [
+        DIGITS.divide(DIGITS.exp(DIGITS.divide(DIGITS.multiply(-s, ratio), steps)), finest)
+        for s in range(num_scales)
+    ]
+
+
+def sphere_c(scales: Scales) -> Spec:
+    """Sphere2Vec sphereC (Mai et al. 2023): the unit-sphere point of the scaled angles."""
+    lons, lats = phase("lon", scales), phase("lat", scales)
+    return Spec(sin(lats), cos(lats) * cos(lons), cos(lats) * sin(lons))
+
+
+def sphere_c_plus(scales: Scales) -> Spec:
+    """Sphere2Vec sphereC+ (Mai et al. 2023): sphereC and the plain sinusoids (grid)."""
+    lons, lats = phase("lon", scales), phase("lat", scales)
+    return Spec(sin(lats), cos(lats), sin(lons), cos(lons), cos(lats) * cos(lons), cos(lats) * sin(lons))
+
+
+def sphere_m(scales: Scales) -> Spec:
+    """Sphere2Vec sphereM (Mai et al. 2023): one coordinate at all scales, the other as it is."""
+    lon, lat, lons, lats = phase("lon"), phase("lat"), phase("lon", scales), phase("lat", scales)
+    return Spec(
+        sin(lats), cos(lats) * cos(lon), cos(lons) * cos(lat), cos(lats) * sin(lon), sin(lons) * cos(lat)
+    )
+
+
+def sphere_m_plus(scales: Scales) -> Spec:
+    """Sphere2Vec sphereM+ (Mai et al. 2023): the plain sinusoids (grid) and sphereM."""
+    lons, lats = phase("lon", scales), phase("lat", scales)
+    return Spec(sin(lats), cos(lats), sin(lons), cos(lons), *sphere_m(scales).blocks[1:])
+
+
+def sphere_dfs(scales: Scales) -> Spec:
+    """Sphere2Vec dfs (Mai et al. 2023): the double Fourier sphere, every scale with every scale."""
+    lons, lats = phase("lon", scales), phase("lat", scales)
+    products = [outer(of_lon(lons), of_lat(lats)) for of_lon in (sin, cos) for of_lat in (sin, cos)]
+    return Spec(*products, sin(lats), cos(lats), sin(lons), cos(lons))
+
+
+def grid(scales: Scales) -> Spec:
+    """Space2Vec grid (Mai et al. 2020): each coordinate by itself."""
+    lons, lats = phase("lon", scales), phase("lat", scales)
+    return Spec(sin(lons), cos(lons), sin(lats), cos(lats))
+
+
+def theory(scales: Scales) -> Spec:
+    """Space2Vec theory (Mai et al. 2020): three directions, 120 degrees apart."""
+    half, root = Decimal("0.5"), DIGITS.divide(DIGITS.sqrt(Decimal(3)), Decimal(2))
+    directions = [phase(of, scales) for of in ((Decimal(1), Decimal(0)), (-half, root), (-half, -root))]
+    return Spec(*(wave(of) for of in directions for wave in (sin, cos)))
+
+
+SPHERE2VEC: dict[str, Callable[[Scales], Spec]] = {
+    "sphereC": sphere_c,
+    "sphereC+": sphere_c_plus,
+    "sphereM": sphere_m,
+    "sphereM+": sphere_m_plus,
+    "dfs": sphere_dfs,
+}
+SPACE2VEC: dict[str, Callable[[Scales], Spec]] = {"grid": grid, "theory": theory}
+
+
+def sphere2vec(
+    variant: str,
+    *,
+    num_scales: int = 32,
+    min_radius: float = 1e-3,
+    max_radius: float = 1.0,
+    finest_km: float | None = None,
+    dtype: torch.dtype | None = None,
+) -> Sinusoidal:
+    """Sphere2Vec position encoder.
+
+    Parameters
+    ----------
+    variant : str
+        ``"sphereC"`` (3 columns per scale), ``"sphereC+"`` (6), ``"sphereM"`` (5), ``"sphereM+"`` (8) or
+        ``"dfs"`` (4 S² + 4 S columns).
+    num_scales : int
+        Number of scales S.
+    min_radius, max_radius : float
+        Finest and coarsest radius, in radians: the phase is angle / radius, so wavelengths along the equator
+        run from 2π·min_radius to 2π·max_radius radians (40 km to the whole circle by default).
+    finest_km : float, optional
+        Sets ``min_radius`` by the shortest wavelength along the equator.
+    dtype : torch.dtype, optional
+        Of the features.
+
+    Raises
+    ------
+    ValueError
+        For fewer than one scale, or radii not in order.
+
+    References
+    ----------
+    Mai et al. 2023, "Sphere2Vec", ISPRS Journal of Photogrammetry and Remote Sensing 202.
+    """
+    if finest_km is not None:
+        min_radius = finest_km / (360 * KM_PER_DEGREE)
+    frequencies = [DIGITS.divide(f, Decimal(180)) for f in geometric(num_scales, min_radius, max_radius)]
+    return Sinusoidal(SPHERE2VEC[variant](frequencies), dtype=dtype)
+
+
+def space2vec(
+    variant: str,
+    *,
+    num_scales: int = 32,
+    min_radius: float = 0.1,
+    max_radius: float = 360.0,
+    finest_km: float | None = None,
+    dtype: torch.dtype | None = None,
+) -> Sinusoidal:
+    """Space2Vec position encoder.
+
+    Parameters
+    ----------
+    variant : str
+        ``"grid"`` (4 columns per scale) or ``"theory"`` (6).
+    num_scales : int
+        Number of scales S.
+    min_radius, max_radius : float
+        Finest and coarsest radius, in degrees: the phase in radians is degrees / radius, so wavelengths run
+        from 2π·min_radius to 2π·max_radius degrees (0.63° to 2,262° by default, as in CSP).
+    finest_km : float, optional
+        Sets ``min_radius`` by the shortest wavelength along the equator.
+    dtype : torch.dtype, optional
+        Of the features.
+
+    Raises
+    ------
+    ValueError
+        For fewer than one scale, or radii not in order.
+
+    References
+    ----------
+    Mai et al. 2020, "Multi-scale representation learning for spatial feature distributions using grid cells", ICLR.
+    """
+    if finest_km is not None:
+        min_radius = finest_km / (2 * math.pi * KM_PER_DEGREE)
+    frequencies = [DIGITS.divide(f, PI) for f in geometric(num_scales, min_radius, max_radius)]
+    return Sinusoidal(SPACE2VEC[variant](frequencies), dtype=dtype)
+
+
+def wrap(*, dtype: torch.dtype | None = None) -> Sinusoidal:
+    """Wrap position encoder: sines and cosines of π·lon/180 and π·lat/90; 4 columns.
+
+    Latitude is doubled, as the published models have it: both poles get the same latitude features.
+
+    References
+    ----------
+    Mac Aodha et al. 2019, "Presence-only geographical priors for fine-grained image classification", ICCV.
+    """
+    lon, lat = phase("lon"), phase("lat", [DIGITS.divide(Decimal(1), Decimal(90))])
+    return Sinusoidal(Spec(sin(lon), sin(lat), cos(lon), cos(lat)), dtype=dtype)
