@@ -1,7 +1,9 @@
-"""One text for every name that does not exist."""
+"""Names and options that users spell: one text for each that does not exist."""
 
 import difflib
-from collections.abc import Iterable
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 
 def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "") -> str:
@@ -11,3 +13,19 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "") ->
     guess = f" Did you mean {close[0]!r}?" if close else ""
     there = hint or f"There are: {', '.join(names)}." if names else "There are none."
     return f"unknown {kind} {name!r}.{guess} {there}"
+
+
+def settings(owner: str, build: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """All keyword-only options of ``build``: its defaults, overridden by ``options``.
+
+    Raises
+    ------
+    TypeError
+        For an option that ``build`` does not have.
+    """
+    parameters = inspect.signature(build).parameters.values()
+    defaults = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
+    for option in options:
+        if option not in defaults:
+            raise TypeError(unknown(f"option of {owner}:", option, defaults))
+    return {**defaults, **options}

@@ -48,9 +48,7 @@ def as_lonlat(data: Any) -> Tensor:
     lonlat = data.detach().cpu() if isinstance(data, Tensor) else _from_array_like(data)
     check_form(lonlat)
     if lonlat.ndim > 2:
-        raise ValueError(
-            f"expected points of shape (N, 2), got {tuple(lonlat.shape)}; flatten the leading axes"
-        )
+        raise ValueError(f"expected points of shape (N, 2), got {tuple(lonlat.shape)}; flatten the leading axes")
     check_values(lonlat)
     return lonlat.to(torch.float64).reshape(-1, 2)
 
@@ -109,13 +107,9 @@ def _describe(lonlat: Tensor, bad: Tensor) -> str:
             f"longitude and latitude must be finite, but {place} has longitude {lon:.10g}, latitude {lat:.10g}{more}. "
             "Drop these rows or fill them in first"
         )
-    text = (
-        f"latitude must lie in [-90, 90] degrees, but {place} has {lat:.10g} (longitude {lon:.10g}){more}. "
-    )
+    text = f"latitude must lie in [-90, 90] degrees, but {place} has {lat:.10g} (longitude {lon:.10g}){more}. "
     if bool((rows[:, 1].abs() > 360).any()):
-        return (
-            text + "These look like projected metres: reproject to EPSG:4326 (longitude, latitude in degrees)"
-        )
+        return text + "These look like projected metres: reproject to EPSG:4326 (longitude, latitude in degrees)"
     if bool((rows[:, 0].abs() <= 90).all()):
         return text + f"{_ORDER}: these columns look swapped"
     return text + f"{_ORDER} in degrees, EPSG:4326"
@@ -135,9 +129,7 @@ def _from_array_like(data: Any) -> Tensor:
     if array.dtype.kind not in "fiub" or array.dtype == np.bool_:
         sample = next((value for value in array.ravel() if not isinstance(value, (int, float))), None)
         found = f", for example {sample!r:.40}" if sample is not None else ""
-        raise TypeError(
-            f"coordinates must be numbers in degrees, not {array.dtype}{found}; convert the columns first"
-        )
+        raise TypeError(f"coordinates must be numbers in degrees, not {array.dtype}{found}; convert the columns first")
     if array.dtype == np.float16:
         check_form(torch.empty(0, 2, dtype=torch.float16))
     return torch.as_tensor(array.astype(np.float64))

@@ -139,7 +139,5 @@ class Wrap(_Named):
     Mac Aodha et al. 2019 (ICCV); the model of geo_prior and, with other inputs, of SINR.
     """
 
-    def __init__(
-        self, *, dim: int = 256, network: Network = "residual", dtype: torch.dtype | None = None
-    ) -> None:
+    def __init__(self, *, dim: int = 256, network: Network = "residual", dtype: torch.dtype | None = None) -> None:
         super().__init__("wrap", dim=dim, network=network, dtype=dtype)

@@ -1,13 +1,12 @@
 """Networks that turn features into an embedding: (..., in_dim) to (..., out_dim)."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
 from torch import Tensor, nn
 
-from locenc._names import unknown
+from locenc._names import settings, unknown
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -19,9 +18,7 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class _FFNLayer(nn.Module):
-    def __init__(
-        self, in_dim: int, out_dim: int, activation: str, dropout: float, *, norm: bool, skip: bool
-    ) -> None:
+    def __init__(self, in_dim: int, out_dim: int, activation: str, dropout: float, *, norm: bool, skip: bool) -> None:
         super().__init__()
         self.linear = nn.Linear(in_dim, out_dim)
         self.activation = ACTIVATIONS[activation]()
@@ -83,10 +80,7 @@ class FFN(nn.Module):
             raise ValueError(f"num_hidden_layers must be 0 or more, got {num_hidden_layers}")
         self.out_dim = out_dim
         widths = [in_dim, *[hidden_dim] * num_hidden_layers]
-        hidden = [
-            _FFNLayer(a, b, activation, dropout, norm=layer_norm, skip=skip)
-            for a, b in pairwise(widths)
-        ]
+        hidden = [_FFNLayer(a, b, activation, dropout, norm=layer_norm, skip=skip) for a, b in pairwise(widths)]
         last = _FFNLayer(widths[-1], out_dim, activation, dropout, norm=False, skip=False)
         self.layers = nn.Sequential(*hidden, last)
 
@@ -153,9 +147,7 @@ class Identity(nn.Identity):
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()
         if out_dim != in_dim:
-            raise ValueError(
-                f"an identity network keeps its {in_dim} features, so dim must be {in_dim}, got {out_dim}"
-            )
+            raise ValueError(f"an identity network keeps its {in_dim} features, so dim must be {in_dim}, got {out_dim}")
         self.out_dim = out_dim
 
 
@@ -191,10 +183,7 @@ def build_network(network: str | Mapping[str, Any] | nn.Module, in_dim: int, out
     name = options.pop("name", None)
     if name not in NETWORKS:
         raise ValueError(unknown("network", name, NETWORKS))
-    parameters = list(inspect.signature(NETWORKS[name]).parameters)[2:]
-    for option in options:
-        if option not in parameters:
-            raise TypeError(unknown(f"option of network {name!r}:", option, parameters))
+    options = settings(f"network {name!r}", NETWORKS[name], options)
     module = NETWORKS[name](in_dim, out_dim, **options)
     module.config = {"name": name, **options}  # type: ignore[assignment]
     return module

@@ -42,9 +42,7 @@ class PositionEncoder(nn.Module):
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """Features of ``(N, 2)`` checked coordinates: ``(N, F)`` in ``dtype``."""
 
-    def forward(
-        self, lonlat: Tensor, *, dtype: torch.dtype | None = None, check: bool | None = None
-    ) -> Tensor:
+    def forward(self, lonlat: Tensor, *, dtype: torch.dtype | None = None, check: bool | None = None) -> Tensor:
         """Encode coordinates.
 
         Parameters

@@ -1,6 +1,5 @@
 """Every encoder by its name: one line each."""
 
-import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -8,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 from torch import nn
 
 from locenc import sinusoidal
-from locenc._names import unknown
+from locenc._names import settings, unknown
 from locenc.location_encoder import LocationEncoder
 from locenc.networks import build_network
 
@@ -82,20 +81,10 @@ def position_encoder(name: str, **options: Any) -> nn.Module:
     192
     """
     entry = _entry(name)
-    parameters = {
-        key: parameter
-        for key, parameter in inspect.signature(entry.build).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
-    for option in options:
-        if option not in parameters:
-            raise TypeError(unknown(f"option of {name!r}:", option, parameters))
+    options = settings(repr(name), entry.build, options)
     module = entry.build(**options)
-    defaults = {key: parameter.default for key, parameter in parameters.items()}
-    settings = {
-        key: value for key, value in {**defaults, **options}.items() if key != "dtype" and value is not None
-    }
-    module.config = {"name": name, **settings}  # type: ignore[assignment]
+    config = {key: value for key, value in options.items() if key != "dtype" and value is not None}
+    module.config = {"name": name, **config}  # type: ignore[assignment]
     return module
 
 

@@ -64,15 +64,12 @@ def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Dec
     if num_scales < 1:
         raise ValueError(f"num_scales must be at least 1, got {num_scales}")
     if not 0 < min_radius < max_radius < float("inf"):
-        raise ValueError(
-            f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}"
-        )
+        raise ValueError(f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}")
     finest = Decimal(min_radius)
     ratio = DIGITS.ln(DIGITS.divide(Decimal(max_radius), finest))
     steps = max(num_scales - 1, 1)
     return [
-        DIGITS.divide(DIGITS.exp(DIGITS.divide(DIGITS.multiply(-s, ratio), steps)), finest)
-        for s in range(num_scales)
+        DIGITS.divide(DIGITS.exp(DIGITS.divide(DIGITS.multiply(-s, ratio), steps)), finest) for s in range(num_scales)
     ]
 
 
@@ -91,9 +88,7 @@ def sphere_c_plus(scales: Scales) -> Spec:
 def sphere_m(scales: Scales) -> Spec:
     """Sphere2Vec sphereM (Mai et al. 2023): one coordinate at all scales, the other as it is."""
     lon, lat, lons, lats = phase("lon"), phase("lat"), phase("lon", scales), phase("lat", scales)
-    return Spec(
-        sin(lats), cos(lats) * cos(lon), cos(lons) * cos(lat), cos(lats) * sin(lon), sin(lons) * cos(lat)
-    )
+    return Spec(sin(lats), cos(lats) * cos(lon), cos(lons) * cos(lat), cos(lats) * sin(lon), sin(lons) * cos(lat))
 
 
 def sphere_m_plus(scales: Scales) -> Spec:
