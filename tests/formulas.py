@@ -64,8 +64,8 @@ class FiftyDigits:
     lonlat: Array
 
     def __post_init__(self) -> None:
-        self.columns = [[self._reduced(mp.mpf(float(v))) for v in self.lonlat[:, 0]]]
-        self.columns.append([mp.mpf(float(v)) for v in self.lonlat[:, 1]])
+        numbers = [[v if isinstance(v, mp.mpf) else mp.mpf(float(v)) for v in row] for row in self.lonlat]
+        self.columns = [[self._reduced(row[0]) for row in numbers], [row[1] for row in numbers]]
 
     @staticmethod
     def _reduced(lon: Any) -> Any:
@@ -81,9 +81,7 @@ class FiftyDigits:
 
     def angles(self, a: Any, b: Any, frequencies: list[Any]) -> tuple[Array, Array]:
         """Sine and cosine of (a lon + b lat) f, for every row and frequency: two object arrays (N, S)."""
-        phases = [
-            [(a * lon + b * lat) * f for f in frequencies] for lon, lat in zip(*self.columns, strict=True)
-        ]
+        phases = [[(a * lon + b * lat) * f for f in frequencies] for lon, lat in zip(*self.columns, strict=True)]
         shape = (len(phases), len(frequencies))
         sine = np.array([[mp.sin(p) for p in row] for row in phases], dtype=object).reshape(shape)
         cosine = np.array([[mp.cos(p) for p in row] for row in phases], dtype=object).reshape(shape)
@@ -184,7 +182,7 @@ def _features(arithmetic: type[Arithmetic], name: str, lonlat: Array, options: M
     unknown = set(options) - set(defaults)
     if unknown:
         raise TypeError(f"{name} has no option {sorted(unknown)}")
-    lonlat = np.asarray(lonlat, dtype=np.float64)
+    lonlat = np.asarray(lonlat)
     on = arithmetic(lonlat.reshape(-1, 2))
     blocks = formula(on, frequencies(**{**defaults, **options})) if defaults else formula(on)
     return np.concatenate(blocks, axis=1).reshape(*lonlat.shape[:-1], -1)
@@ -196,8 +194,17 @@ def evaluate(name: str, lonlat: Array, **options: Any) -> Array:
 
 
 def exact(name: str, lonlat: Array, **options: Any) -> Array:
-    """Features (..., F) as mpmath numbers of 50 digits (an object array), for a few points."""
+    """Features (..., F) as mpmath numbers of 50 digits (an object array), for a few points (floats or mpmath)."""
     return _features(FiftyDigits, name, lonlat, options)
+
+
+def slopes(name: str, point: tuple[float, float], **options: Any) -> Array:
+    """Derivatives (F, 2) of the features of one point by its longitude and latitude, per degree, in float64."""
+    step = mp.mpf(10) ** -20
+    lon, lat = mp.mpf(point[0]), mp.mpf(point[1])
+    moved = [[lon + step, lat], [lon - step, lat], [lon, lat + step], [lon, lat - step]]
+    east, west, north, south = exact(name, np.array(moved, dtype=object), **options)
+    return np.stack([(east - west) / (2 * step), (north - south) / (2 * step)], axis=1).astype(np.float64)
 
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -217,9 +224,7 @@ def ffn(x: Array, state: Mapping[str, Array], *, activation: str, skip: bool) ->
     """
     num_layers = sum(key.endswith("linear.weight") for key in state)
     for i in range(num_layers):
-        y = ACTIVATIONS[activation](
-            x @ state[f"layers.{i}.linear.weight"].T + state[f"layers.{i}.linear.bias"]
-        )
+        y = ACTIVATIONS[activation](x @ state[f"layers.{i}.linear.weight"].T + state[f"layers.{i}.linear.bias"])
         if i < num_layers - 1:
             if skip and y.shape == x.shape:
                 y = y + x
