@@ -202,6 +202,8 @@ def slopes(name: str, point: tuple[float, float], **options: Any) -> Array:
     """Derivatives (F, 2) of the features of one point by its longitude and latitude, per degree, in float64."""
     step = mp.mpf(10) ** -20
     lon, lat = mp.mpf(point[0]), mp.mpf(point[1])
+    if abs(lon) == 180:  # beyond lies the other side: take the slope just inside
+        lon -= 2 * step * mp.sign(lon)
     moved = [[lon + step, lat], [lon - step, lat], [lon, lat + step], [lon, lat - step]]
     east, west, north, south = exact(name, np.array(moved, dtype=object), **options)
     return np.stack([(east - west) / (2 * step), (north - south) / (2 * step)], axis=1).astype(np.float64)

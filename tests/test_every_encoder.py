@@ -1,0 +1,438 @@
+"""What every registered encoder promises, asked of each of them."""
+
+import copy
+import io
+import pickle
+import socket
+
+import formulas
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+import locenc
+
+NAMES = locenc.list_encoders()
+SCALED = [name for name in NAMES if formulas.ENCODERS[name][1]]
+SPHERE2VEC = [name for name in SCALED if name.startswith("sphere2vec")]
+SPACE2VEC = [name for name in SCALED if name.startswith("space2vec")]
+CITIES = [(2.3522, 48.8566), (139.6917, 35.6895), (-43.1729, -22.9068), (174.7633, -36.8485), (-0.1276, 51.5072)]
+
+
+def small(name: str, **options: object) -> dict:
+    """Options that make a small encoder of gentle slopes."""
+    if name not in SCALED:
+        return options
+    coarsest = 1.0 if name in SPHERE2VEC else 60.0
+    return {"num_scales": 3, "min_radius": coarsest / 20, "max_radius": coarsest, **options}
+
+
+def fine(name: str) -> tuple[dict, float]:
+    """The finest options that are promised (2^20 half turns), and how many points to try."""
+    if name not in SCALED:
+        return {}, 400
+    options = {"num_scales": 64, "min_radius": 1e-6 if name in SPHERE2VEC else 6e-5}
+    return options, 20 if name == "sphere2vec-dfs" else 400
+
+
+def globe(count: int = 60, seed: int = 0) -> Tensor:
+    """Poles, antimeridian, zeros, far longitudes, cities, then points uniform on the sphere; float64."""
+    rng = np.random.default_rng(seed)
+    named = np.array(
+        [
+            *[(180.0, 90.0), (-180.0, -90.0), (0.0, 90.0), (77.7, -90.0), (180.0, 12.0), (-180.0, 12.0)],
+            *[(0.0, 0.0), (-0.0, -0.0), (179.99999999999997, -89.99999999999999), (1e-9, -1e-300)],
+            *[(359.75, 1.5), (540.0, -60.0), (-540.0, -60.0), (1234567.875, 33.0), *CITIES],
+        ]
+    )
+    lat = np.rad2deg(np.arcsin(rng.uniform(-1, 1, count)))
+    points = np.concatenate([named, np.stack([rng.uniform(-180, 180, count), lat], axis=1)])
+    return torch.from_numpy(points[:count])
+
+
+def assert_within(actual: Tensor, expected: np.ndarray, atol: float) -> None:
+    torch.testing.assert_close(actual.double(), torch.from_numpy(expected), rtol=0, atol=atol)
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def encoder(name: str) -> torch.nn.Module:
+    return locenc.position_encoder(name, **small(name))
+
+
+def test_it_has_a_formula(name: str) -> None:
+    assert name in formulas.ENCODERS
+
+
+# Values
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-9), (torch.float32, 2.5e-7)])
+def test_agrees_with_the_formula(name: str, dtype: torch.dtype, atol: float) -> None:
+    options, count = fine(name)
+    lonlat = globe(count)
+    features = locenc.position_encoder(name, **options, dtype=dtype)(lonlat)
+    assert features.dtype == dtype
+    assert_within(features, formulas.evaluate(name, lonlat.numpy(), **options), atol)
+
+
+def test_agrees_with_the_formula_by_default(name: str) -> None:
+    lonlat = globe(40)
+    features = locenc.position_encoder(name)(lonlat)
+    assert_within(features, formulas.evaluate(name, lonlat.numpy()), 2.5e-7)
+
+
+def test_agrees_with_fifty_digits(name: str) -> None:
+    options = {**fine(name)[0], **({"num_scales": 4} if name in SCALED else {})}
+    lonlat = torch.tensor([(-75.1234567891, 89.99999), (179.99999999999997, -45.3)], dtype=torch.float64)
+    features = locenc.position_encoder(name, **options, dtype=torch.float64)(lonlat)
+    assert_within(features, formulas.exact(name, lonlat.numpy(), **options).astype(np.float64), 1e-9)
+
+
+@pytest.mark.parametrize("name", SPACE2VEC)
+@pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 5e-8), (torch.float32, 2.5e-7)])
+def test_agrees_with_the_formula_at_a_millionth_of_a_degree(name: str, dtype: torch.dtype, atol: float) -> None:
+    options = {"num_scales": 64, "min_radius": 1e-6}
+    lonlat = globe(300)
+    features = locenc.position_encoder(name, **options, dtype=dtype)(lonlat)
+    assert_within(features, formulas.evaluate(name, lonlat.numpy(), **options), atol)
+
+
+@pytest.mark.parametrize("name", SCALED)
+@pytest.mark.parametrize("num_scales", [1, 2, 17])
+def test_agrees_with_the_formula_at_any_number_of_scales(name: str, num_scales: int) -> None:
+    lonlat = globe(30)
+    encoder = locenc.position_encoder(name, num_scales=num_scales, dtype=torch.float64)
+    assert_within(encoder(lonlat), formulas.evaluate(name, lonlat.numpy(), num_scales=num_scales), 1e-9)
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_two_places_a_metre_apart_differ(name: str) -> None:
+    there = [(lon, lat) for lon, lat in CITIES]
+    metre_north = [(lon, lat + 9e-6) for lon, lat in CITIES]
+    metre_east = [(lon + 9e-6 / np.cos(np.deg2rad(lat)), lat) for lon, lat in CITIES]
+    options = {"num_scales": 8, "min_radius": 1e-6 if name in SPHERE2VEC else 6e-5}
+    encoder = locenc.position_encoder(name, **options)
+    here, north, east = (encoder(torch.tensor(p, dtype=torch.float64)) for p in (there, metre_north, metre_east))
+    assert ((here - north).abs().amax(-1) > 0.01).all()
+    assert ((here - east).abs().amax(-1) > 0.01).all()
+
+
+def test_longitudes_a_turn_apart_are_the_same_place(name: str) -> None:
+    options, _ = fine(name)
+    encoder = locenc.position_encoder(name, **options)
+    lon = torch.tensor([-180.0, -179.5, -90.25, -0.125, 0.0, 0.5, 45.0625, 179.9375, 180.0], dtype=torch.float64)
+    lat = torch.linspace(-90, 90, 9, dtype=torch.float64)
+    here = encoder(torch.stack([lon, lat], -1))
+    for turns in (1, 2, 1000):
+        # ±180 and what lies beyond keep their side: 540 is 180, -540 is -180.
+        away = torch.where(lon >= 0, lon + 360 * turns, lon - 360 * turns)
+        assert torch.equal(encoder(torch.stack([away, lat], -1)), here)
+        back = torch.where(lon > 0, lon - 360 * turns, lon + 360 * turns)[1:-1]
+        assert torch.equal(encoder(torch.stack([back, lat[1:-1]], -1)), here[1:-1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64, torch.int32, torch.int16])
+def test_features_of_coordinates_that_are_not_float64(encoder, dtype: torch.dtype) -> None:
+    lonlat = torch.tensor([(-180, -90), (180, 90), (540, 7), (0, 0), (139, -35)], dtype=dtype)
+    if dtype == torch.float32:
+        lonlat = torch.cat([lonlat, globe(50).float().clamp(min=-90, max=90)])
+    features = encoder(lonlat)
+    assert features.dtype == torch.get_default_dtype()
+    assert torch.equal(features, encoder(lonlat.double()))
+
+
+def test_narrow_and_unsigned_integers(encoder) -> None:
+    for dtype in (torch.int8, torch.uint8):
+        lonlat = torch.tensor([(0, 0), (100, 45), (127, 90)], dtype=dtype)
+        assert torch.equal(encoder(lonlat), encoder(lonlat.double()))
+
+
+def test_minus_zero_is_zero(encoder) -> None:
+    zeros = torch.tensor([(0.0, 0.0), (-0.0, -0.0), (0.0, -0.0), (-360.0, 0.0)], dtype=torch.float64)
+    features = encoder(zeros)
+    assert (features == features[0]).all()
+
+
+# Shapes, dtypes, layouts
+
+
+def test_shapes(encoder) -> None:
+    lonlat = globe(40)
+    features = encoder(lonlat)
+    assert features.shape == (40, encoder.out_dim)
+    assert features.is_contiguous()
+    assert torch.equal(encoder(lonlat.reshape(4, 5, 2, 2)), features.reshape(4, 5, 2, -1))
+    assert torch.equal(encoder(lonlat[3]), features[3])
+    assert encoder(lonlat[3]).shape == (encoder.out_dim,)
+
+
+def test_empty_in_empty_out(encoder) -> None:
+    for shape in [(0, 2), (3, 0, 2), (0, 5, 2)]:
+        features = encoder(torch.empty(shape, dtype=torch.float64))
+        assert features.shape == (*shape[:-1], encoder.out_dim)
+        assert features.dtype == torch.get_default_dtype()
+
+
+def test_an_empty_batch_has_gradients(encoder) -> None:
+    lonlat = torch.empty(0, 2, dtype=torch.float64, requires_grad=True)
+    encoder(lonlat).sum().backward()
+    assert lonlat.grad is not None
+    assert lonlat.grad.shape == (0, 2)
+
+
+def test_input_that_is_not_contiguous(encoder) -> None:
+    lonlat = globe(40)
+    features = encoder(lonlat)
+    columns_first = lonlat.T.contiguous().T
+    assert not columns_first.is_contiguous()
+    assert torch.equal(encoder(columns_first), features)
+    assert torch.equal(encoder(lonlat.repeat_interleave(2, 0)[::2]), features)
+    assert torch.equal(encoder(lonlat[7].expand(3, 2)), features[7].expand(3, -1))
+    wide = torch.cat([lonlat, lonlat, lonlat], 1)
+    assert torch.equal(encoder(wide[:, 2:4]), features)
+
+
+def test_rows_keep_their_order_and_do_not_see_one_another(encoder) -> None:
+    lonlat = globe(61)
+    features = encoder(lonlat)
+    order = torch.from_numpy(np.random.default_rng(1).permutation(61))
+    assert torch.equal(encoder(lonlat[order]), features[order])
+    for size in (1, 2, 3, 7, 16):
+        assert torch.equal(encoder(lonlat[:size]), features[:size])
+
+
+def test_the_input_is_left_alone(encoder) -> None:
+    for dtype in (torch.float64, torch.float32):
+        lonlat = globe().to(dtype)
+        before = lonlat.clone()
+        encoder(lonlat)
+        assert torch.equal(lonlat, before)
+        assert torch.equal(lonlat.signbit(), before.signbit())
+
+
+def test_features_have_the_encoders_dtype(name: str) -> None:
+    for features_dtype in (torch.float64, torch.float32, torch.bfloat16, torch.float16):
+        encoder = locenc.position_encoder(name, **small(name), dtype=features_dtype)
+        assert encoder.dtype == features_dtype
+        for dtype in (torch.float64, torch.float32, torch.int64):
+            assert encoder(torch.tensor([[10, 20]], dtype=dtype)).dtype == features_dtype
+
+
+def test_the_default_dtype_is_torchs(name: str) -> None:
+    torch.set_default_dtype(torch.float64)
+    try:
+        encoder = locenc.position_encoder(name, **small(name))
+        lonlat = globe(20)
+        assert encoder(lonlat).dtype == torch.float64
+        assert_within(encoder(lonlat), formulas.evaluate(name, lonlat.numpy(), **small(name)), 1e-12)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("cast", ["half", "float", "bfloat16", "double", "to"])
+def test_casts_leave_the_reduction_exact(name: str, cast: str) -> None:
+    options, _ = fine(name)
+    lonlat = globe(20)
+    encoder = locenc.position_encoder(name, **options)
+    features = encoder(lonlat)
+    encoder = encoder.to(torch.float16) if cast == "to" else getattr(encoder, cast)()
+    assert torch.equal(encoder(lonlat), features)
+    assert all(buffer.dtype == torch.float64 for buffer in encoder.buffers() if buffer.is_floating_point())
+
+
+@pytest.mark.parametrize("cast", ["half", "bfloat16", "float", "double"])
+def test_casts_of_a_whole_encoder_leave_the_reduction_exact(name: str, cast: str) -> None:
+    options, _ = fine(name)
+    lonlat = globe(20)
+    encoder = getattr(locenc.create(name, dim=8, network="linear", **options).eval(), cast)()
+    dtype = next(encoder.network.parameters()).dtype
+    exact = torch.from_numpy(formulas.evaluate(name, lonlat.numpy(), **options)).to(dtype)
+    with torch.no_grad():
+        assert encoder(lonlat).dtype == dtype
+        eps = torch.finfo(dtype).eps
+        features = encoder.position(lonlat, dtype=dtype)
+        torch.testing.assert_close(features.double(), exact.double(), rtol=0, atol=max(2 * eps, 1e-9))
+
+
+def test_autocast_does_not_touch_the_features(name: str) -> None:
+    options, _ = fine(name)
+    lonlat = globe(20)
+    encoder = locenc.create(name, dim=8, network="linear", **options)
+    features = encoder.position(lonlat)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(encoder.position(lonlat), features)
+        assert encoder(lonlat).dtype == torch.bfloat16
+
+
+# Gradients
+
+
+def test_gradients(name: str) -> None:
+    encoder = locenc.position_encoder(name, **small(name), dtype=torch.float64)
+    lonlat = torch.tensor([(12.3, 45.6), (-171.0, -88.0), (200.0, 3.0)], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(encoder, lonlat)
+    assert torch.autograd.gradgradcheck(encoder, lonlat)
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-9), (torch.float32, 1e-6)])
+def test_slopes_agree_with_the_formula(name: str, dtype: torch.dtype, rtol: float) -> None:
+    options = {**fine(name)[0], **({"num_scales": 5} if name in SCALED else {})}
+    encoder = locenc.position_encoder(name, **options, dtype=dtype)
+    for point in [(2.3522, 48.8566), (180.0, 90.0), (-180.0, -31.5), (0.0, 0.0), (-133.25, -90.0)]:
+        lonlat = torch.tensor(point, dtype=torch.float64)
+        slopes = torch.autograd.functional.jacobian(encoder, lonlat)
+        expected = formulas.slopes(name, point, **options)
+        assert_within(slopes, expected, rtol * np.abs(expected).max())
+
+
+def test_slopes_are_the_same_a_turn_away(encoder) -> None:
+    here = torch.tensor([(-170.0, 5.0), (180.0, 20.0), (0.25, -90.0)], dtype=torch.float64)
+    away = torch.tensor([(190.0, 5.0), (540.0, 20.0), (720.25, -90.0)], dtype=torch.float64)
+    weight = torch.linspace(-1, 1, encoder.out_dim)
+    slopes = [torch.func.grad(lambda x: (encoder(x, check=False) @ weight).sum())(x) for x in (here, away)]
+    assert torch.equal(*slopes)
+
+
+def test_no_gradient_where_none_is_asked_for(encoder) -> None:
+    assert not encoder(globe()).requires_grad
+    with torch.no_grad():
+        assert not encoder(globe().requires_grad_()).requires_grad
+    with torch.inference_mode():
+        assert torch.equal(encoder(globe()).clone(), encoder(globe()).clone())
+
+
+# Transformations of torch
+
+
+def test_compiles_without_a_break(encoder) -> None:
+    torch._dynamo.reset()
+    compiled = torch.compile(encoder, fullgraph=True, backend="aot_eager")
+    for count in (20, 33):
+        lonlat = globe(count).requires_grad_()
+        features = compiled(lonlat)
+        expected = encoder(lonlat)
+        assert torch.equal(features, expected)
+        slopes = [torch.autograd.grad(f.sum(), lonlat)[0] for f in (features, expected)]
+        torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-12)
+
+
+def test_exports(encoder) -> None:
+    rows = torch.export.Dim("rows")
+    exported = torch.export.export(encoder, (globe(8),), dynamic_shapes=({0: rows},))
+    assert torch.equal(exported.module()(globe(50)), encoder(globe(50)))
+
+
+def test_maps_over_a_batch(encoder) -> None:
+    lonlat = globe(20)
+    mapped = torch.func.vmap(lambda point: encoder(point, check=False))(lonlat)
+    torch.testing.assert_close(mapped, encoder(lonlat))
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda point: encoder(point, check=False)))(lonlat)
+    assert jacobian.shape == (20, encoder.out_dim, 2)
+
+
+# Modules
+
+
+def test_has_nothing_to_save(encoder) -> None:
+    assert encoder.state_dict() == {}
+    assert list(encoder.parameters()) == []
+
+
+def test_copies_and_pickles(encoder) -> None:
+    lonlat = globe()
+    features = encoder(lonlat)
+    assert torch.equal(copy.deepcopy(encoder)(lonlat), features)
+    assert torch.equal(pickle.loads(pickle.dumps(encoder))(lonlat), features)
+    file = io.BytesIO()
+    torch.save(encoder, file)
+    file.seek(0)
+    assert torch.equal(torch.load(file, weights_only=False)(lonlat), features)
+
+
+def test_repr_tells_what_it_is(name: str) -> None:
+    text = repr(locenc.position_encoder(name, **small(name)))
+    assert repr(name) in text
+    if name in SCALED:
+        assert "num_scales=3" in text
+        assert "min_radius=" in text
+
+
+def test_building_opens_no_socket(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    locenc.create(name, dim=8)(globe())
+
+
+def test_a_location_encoder_around_it(name: str) -> None:
+    encoder = locenc.create(name, dim=24, **small(name)).eval()
+    assert encoder.dim == 24
+    lonlat = globe(24).requires_grad_()
+    embedding = encoder(lonlat.reshape(2, 12, 2))
+    assert embedding.shape == (2, 12, 24)
+    assert embedding.dtype == torch.float32
+    assert torch.isfinite(embedding).all()
+    assert encoder(torch.empty(0, 2)).shape == (0, 24)
+    embedding.sum().backward()
+    assert torch.isfinite(lonlat.grad).all()
+    assert all(parameter.grad is not None for parameter in encoder.parameters())
+
+
+def test_the_classes_are_the_registered_encoders() -> None:
+    built = {
+        "sphere2vec-sphereM+": locenc.Sphere2Vec("sphereM+", dim=8, num_scales=4, min_radius=0.01),
+        "space2vec-theory": locenc.Space2Vec("theory", dim=8, num_scales=4, min_radius=0.01),
+        "wrap": locenc.Wrap(dim=8),
+    }
+    lonlat = globe(20)
+    for name, encoder in built.items():
+        assert isinstance(encoder, locenc.LocationEncoder)
+        options = {} if name == "wrap" else {"num_scales": 4, "min_radius": 0.01}
+        assert torch.equal(encoder.position(lonlat), locenc.position_encoder(name, **options)(lonlat))
+
+
+# Mistakes in building
+
+
+def test_unknown_names_and_options_are_named() -> None:
+    with pytest.raises(ValueError, match=r"'sphere2vec-sphereM\+\+'.*Did you mean 'sphere2vec-sphereM\+'"):
+        locenc.create("sphere2vec-sphereM++")
+    with pytest.raises(ValueError, match=r"list_encoders"):
+        locenc.position_encoder("fourier")
+    with pytest.raises(TypeError, match=r"num_scale\b.*num_scales"):
+        locenc.position_encoder("space2vec-grid", num_scale=4)
+    with pytest.raises(TypeError, match=r"min_radius"):
+        locenc.position_encoder("wrap", min_radius=1.0)
+
+
+@pytest.mark.parametrize("name", SCALED)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_scales": 0}, r"num_scales.*\b0\b"),
+        ({"num_scales": -3}, r"num_scales.*-3"),
+        ({"num_scales": 2.5}, r"num_scales.*2\.5"),
+        ({"min_radius": 0.0}, r"min_radius.*\b0"),
+        ({"min_radius": -1e-3}, r"min_radius.*-0\.001"),
+        ({"min_radius": float("nan")}, r"min_radius.*nan"),
+        ({"max_radius": float("inf")}, r"max_radius.*inf"),
+        ({"min_radius": 2000.0}, r"min_radius.*2000"),
+    ],
+)
+def test_impossible_scales_are_refused(name: str, options: dict, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        locenc.position_encoder(name, **options)
+
+
+def test_dtypes_that_features_cannot_have(name: str) -> None:
+    with pytest.raises(TypeError, match=r"int64"):
+        locenc.position_encoder(name, dtype=torch.int64)
