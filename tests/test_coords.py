@@ -248,8 +248,8 @@ def test_good_rows_never_raise_and_are_kept(rows: list[tuple[float, float]]) -> 
 
 bad_values = st.one_of(
     st.tuples(st.sampled_from([0, 1]), st.sampled_from([float("nan"), float("inf"), float("-inf")])),
-    st.tuples(st.just(1), st.floats(min_value=90.000001, allow_infinity=False)),
-    st.tuples(st.just(1), st.floats(max_value=-90.000001, allow_infinity=False)),
+    st.tuples(st.just(1), st.floats(90.000001, 1e300)),
+    st.tuples(st.just(1), st.floats(-1e300, -90.000001)),
 )
 
 
