@@ -15,7 +15,6 @@ from torch import Tensor
 KM_PER_DEGREE = 2 * math.pi * 6378.137 / 360
 
 _LIMIT = (torch.finfo(torch.float64).max, 90.0)  # infinity and NaN compare false with both
-_HALF = (torch.float16, torch.bfloat16)
 _ORDER = "Coordinates are (longitude, latitude)"
 
 
@@ -72,13 +71,13 @@ def check_form(lonlat: Tensor) -> None:
             f"expected a tensor of (longitude, latitude) in degrees, shape (..., 2), got {type(lonlat).__name__}; "
             "locenc.coords.as_lonlat turns arrays and lists into one"
         )
-    if lonlat.dtype in _HALF:
-        raise TypeError(
-            f"coordinates must be float64 or float32, not {lonlat.dtype}: it has 3 digits, which moves "
-            "places by kilometres; keep the coordinates in float64 and let the network run in half precision"
-        )
     if lonlat.dtype == torch.bool or lonlat.dtype.is_complex:
         raise TypeError(f"coordinates must be numbers in degrees, not {lonlat.dtype}")
+    if lonlat.dtype.is_floating_point and lonlat.dtype not in (torch.float32, torch.float64):
+        raise TypeError(
+            f"coordinates must be float64 or float32, not {lonlat.dtype}: it has 3 digits or fewer, which moves places "
+            "by kilometres; keep the coordinates in float64 and let the network run in half precision"
+        )
     if lonlat.ndim == 0 or lonlat.shape[-1] != 2:
         raise ValueError(
             f"coordinates must have shape (..., 2), got {tuple(lonlat.shape)}. "
@@ -89,30 +88,35 @@ def check_form(lonlat: Tensor) -> None:
 def check_values(lonlat: Tensor) -> None:
     """Check that every longitude is finite and every latitude lies in [-90, 90]; names the first bad row."""
     limit = torch.tensor(_LIMIT, dtype=torch.float64, device=lonlat.device)
-    within = lonlat.detach().abs() <= limit
+    within = lonlat.detach().to(torch.float64).abs() <= limit
     if not bool(within.all()):
         raise ValueError(_describe(lonlat.detach(), ~within.all(-1)))
 
 
 def _describe(lonlat: Tensor, bad: Tensor) -> str:
     """Say what is wrong with the first bad row, how many more there are, and what it looks like."""
+    lonlat = lonlat.to(torch.float64)
     first = tuple(int(i) for i in bad.nonzero()[0])
     lon, lat = (float(value) for value in lonlat[first])
+    values = f"longitude {_plain(lon)}, latitude {_plain(lat)}"
     place = f"row {first[0] if len(first) == 1 else first}" if first else "the point"
-    rows = lonlat[bad].double()
-    others = len(rows) - 1
+    others = int(bad.sum()) - 1
     more = f", and {others} more row{'s' * (others > 1)}" if others else ""
     if not math.isfinite(lon) or not math.isfinite(lat):
-        return (
-            f"longitude and latitude must be finite, but {place} has longitude {lon:.10g}, latitude {lat:.10g}{more}. "
-            "Drop these rows or fill them in first"
-        )
-    text = f"latitude must lie in [-90, 90] degrees, but {place} has {lat:.10g} (longitude {lon:.10g}){more}. "
-    if bool((rows[:, 1].abs() > 360).any()):
-        return text + "These look like projected metres: reproject to EPSG:4326 (longitude, latitude in degrees)"
-    if bool((rows[:, 0].abs() <= 90).all()):
+        text = f"longitude and latitude must be finite, but {place} has {values}{more}. "
+        return text + "Drop such rows or fill them in first"
+    text = f"latitude must lie in [-90, 90] degrees, but {place} has {_plain(lat)} (longitude {_plain(lon)}){more}. "
+    if abs(lat) > 360:
+        return text + "This looks like projected metres: reproject to EPSG:4326 (longitude, latitude in degrees)"
+    if bool((lonlat[..., 0].abs() <= 90).all()):
         return text + f"{_ORDER}: these columns look swapped"
+    if abs(lon) <= 90 and 100 < abs(lat) <= 180:  # too far beyond a pole for an inexact latitude
+        return text + f"{_ORDER}: this row looks swapped"
     return text + f"{_ORDER} in degrees, EPSG:4326"
+
+
+def _plain(value: float) -> str:
+    return repr(value).removesuffix(".0")
 
 
 def _from_array_like(data: Any) -> Tensor:
@@ -120,6 +124,11 @@ def _from_array_like(data: Any) -> Tensor:
         raise TypeError(f"expected coordinates of shape (N, 2), got {type(data).__name__} {data!r:.40}")
     if isinstance(data, Sequence) and len(data) == 0:
         return torch.empty(0, 2, dtype=torch.float64)
+    if isinstance(data, np.ma.MaskedArray) and data.mask.any():
+        row = np.argwhere(data.mask)[0][0]
+        raise ValueError(
+            f"coordinates must not be missing, but row {row} is masked; drop such rows or fill them in first"
+        )
     try:
         array = np.asarray(data)
     except ValueError as error:  # numpy's refusal of ragged rows
@@ -131,8 +140,8 @@ def _from_array_like(data: Any) -> Tensor:
         found = f", for example {sample!r:.40}" if sample is not None else ""
         raise TypeError(f"coordinates must be numbers in degrees, not {array.dtype}{found}; convert the columns first")
     if array.dtype == np.float16:
-        check_form(torch.empty(0, 2, dtype=torch.float16))
-    return torch.as_tensor(array.astype(np.float64))
+        return torch.from_numpy(array)  # refused by `check_form`, with the reason
+    return torch.from_numpy(array.astype(np.float64))
 
 
 def unit_sphere(lonlat: Tensor) -> Tensor:

@@ -61,8 +61,8 @@ def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Dec
 
     One scale has the radius ``min_radius``.
     """
-    if num_scales < 1:
-        raise ValueError(f"num_scales must be at least 1, got {num_scales}")
+    if not isinstance(num_scales, int) or num_scales < 1:
+        raise ValueError(f"num_scales must be a whole number of at least 1, got {num_scales!r}")
     if not 0 < min_radius < max_radius < float("inf"):
         raise ValueError(f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}")
     finest = Decimal(min_radius)

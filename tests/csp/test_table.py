@@ -99,7 +99,7 @@ def test_split_values_are_checked():
 @pytest.mark.parametrize(
     ("lonlat", "message"),
     [
-        ([(0, 0), (151.2, -33.9), (-33.9, 151.2)], r"row 2 has 151\.2 .*look swapped"),
+        ([(0, 0), (151.2, -33.9), (-33.9, 151.2)], r"row 2 has 151\.2 .*looks swapped"),
         ([(0, 0), (0, 95), (0, 96)], r"row 1 has 95 .*and 1 more row"),
         ([(0, 0), (np.nan, 5), (0, 0)], r"row 1 has half a location \(longitude nan, latitude 5\)"),
         ([(0, 0), (np.inf, 5), (0, 0)], r"row 1 has .*longitude inf"),
