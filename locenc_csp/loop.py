@@ -1,0 +1,271 @@
+"""One training loop: knows steps, seeds, checkpoints and metrics, and nothing of what it trains.
+
+Every random number of a run is drawn from generators keyed by (seed, epoch) or (seed, step), so a run that was
+killed and started again continues exactly: on the CPU it ends in the same bits.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from locenc._files import atomic_write, write_text
+from locenc_csp.recipes import Schedule
+
+CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
+
+#: Row numbers of a batch and the step's generator, to the loss and its terms.
+Step = Callable[[Tensor, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
+Validate = Callable[[], Mapping[str, float]]
+
+
+def fit(
+    step: Step,
+    model: nn.Module,
+    rows: Tensor,
+    schedule: Schedule,
+    *,
+    folder: Path | None = None,
+    fingerprint: Mapping[str, Any] | None = None,
+    validate: Validate | None = None,
+    label: str = "training",
+    progress: bool = True,
+) -> None:
+    """Train a model in place.
+
+    Parameters
+    ----------
+    step : callable
+        ``step(rows, generator) -> (loss, terms)``: the loss of a batch, and its terms as scalars for the log. Every
+        random draw must come from the generator or from torch's global one, which is seeded for the step.
+    model : Module
+        Its parameters with ``requires_grad`` are trained, by AdamW with a one-cycle learning rate.
+    rows : Tensor
+        ``(N,)`` int64 row numbers; batches are drawn from them without replacement, shuffled for each epoch. A last
+        batch that is not full is left out.
+    schedule : Schedule
+        Epochs, batch size, learning rate, seed, and how often to save and to log.
+    folder : Path, optional
+        Where ``checkpoint.pt`` and ``metrics.jsonl`` go. A run found there is continued. Without it nothing is saved.
+    fingerprint : mapping, optional
+        Plain values that identify the run; a checkpoint with others is refused.
+    validate : callable, optional
+        Called in evaluation mode after each epoch; its numbers go to the metrics.
+    label : str
+        Text before the progress bar.
+    progress : bool
+        Whether to show a bar (on a terminal only).
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, a checkpoint is damaged, or it belongs to another run.
+    FloatingPointError
+        If the loss is not finite; the last checkpoint is kept.
+    OSError
+        If a checkpoint cannot be written; the one before stays whole.
+    """
+    plan = _Plan(rows, schedule)
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.AdamW(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.lr, total_steps=plan.num_steps + 1)
+    state = _Checkpoint(folder, model, optimiser, rate, dict(fingerprint or {}))
+    start = state.load()
+    log = _Metrics(folder, start)
+    device = parameters[0].device
+
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        tqdm(total=plan.num_steps, initial=start, desc=label, unit="step", disable=None if progress else True) as bar,
+    ):
+        try:
+            for number, batch in plan.batches(start):
+                torch.manual_seed(_key(schedule.seed, 1, number))
+                loss, terms = step(batch, torch.Generator().manual_seed(_key(schedule.seed, 2, number)))
+                if not bool(loss.isfinite()):
+                    raise FloatingPointError(
+                        f"the loss is {loss.item()} at step {number}: lower the learning rate ({schedule.lr:g}) or look "
+                        "for unusual values in the features"
+                    )
+                optimiser.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]
+                nn.utils.clip_grad_norm_(parameters, schedule.max_grad_norm)
+                optimiser.step()
+                done = number + 1
+                if done % schedule.log_every == 0 or done == plan.num_steps:
+                    values = {"loss": loss, **{f"loss_{name}": value for name, value in terms.items()}}
+                    log.write(
+                        done,
+                        epoch=number // plan.steps_per_epoch,
+                        lr=rate.get_last_lr()[0],
+                        **{name: float(value) for name, value in values.items()},
+                        samples_per_second=log.rate(done, len(batch)),
+                    )
+                    bar.set_postfix_str(f"loss {loss.item():.4f}", refresh=False)
+                rate.step()
+                if validate is not None and done % plan.steps_per_epoch == 0:
+                    log.write(done, epoch=number // plan.steps_per_epoch, **_in_eval_mode(model, validate))
+                bar.update()
+                if done % schedule.save_every == 0 or done == plan.num_steps:
+                    state.save(done)
+        except KeyboardInterrupt:
+            bar.write(f"interrupted; the same command continues from {state.where()}")
+            raise
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which rows each step takes: a function of seed and step alone."""
+
+    rows: Tensor
+    schedule: Schedule
+
+    def __post_init__(self) -> None:
+        if len(self.rows) == 0:
+            raise ValueError("no rows to train on: every row was left out by its split, label or location")
+
+    @property
+    def batch_size(self) -> int:
+        return min(self.schedule.batch_size, len(self.rows))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.rows) // self.batch_size
+
+    @property
+    def num_steps(self) -> int:
+        return self.schedule.steps or self.schedule.epochs * self.steps_per_epoch
+
+    def batches(self, start: int) -> Iterator[tuple[int, Tensor]]:
+        order, drawn = torch.empty(0, dtype=torch.int64), -1
+        for number in range(start, self.num_steps):
+            epoch, place = divmod(number, self.steps_per_epoch)
+            if epoch != drawn:
+                generator = torch.Generator().manual_seed(_key(self.schedule.seed, 0, epoch))
+                order, drawn = self.rows[torch.randperm(len(self.rows), generator=generator)], epoch
+            yield number, order[place * self.batch_size : (place + 1) * self.batch_size]
+
+
+class _Checkpoint:
+    """The state of a run on disk, replaced atomically."""
+
+    def __init__(
+        self, folder: Path | None, model: nn.Module, optimiser: torch.optim.Optimizer, rate: Any, fingerprint: Any
+    ) -> None:
+        self.path = None if folder is None else folder / CHECKPOINT
+        self.parts = {"model": model, "optimiser": optimiser, "rate": rate}
+        self.fingerprint = json.loads(json.dumps(fingerprint, default=str))
+        self.saved = 0
+
+    def save(self, step: int) -> None:
+        if self.path is None:
+            return
+        states = {name: part.state_dict() for name, part in self.parts.items()}
+        content = {"step": step, "fingerprint": json.dumps(self.fingerprint), **states}
+        atomic_write(self.path, lambda temporary: torch.save(content, temporary))
+        self.saved = step
+
+    def load(self) -> int:
+        """Continue from the file, if there is one: the number of steps done."""
+        if self.path is None or not self.path.exists():
+            return 0
+        content = read_checkpoint(self.path)
+        there = json.loads(content["fingerprint"])
+        if (difference := _first_difference(there, self.fingerprint)) is not None:
+            raise ValueError(
+                f"{self.path} belongs to another run: {difference}. Choose another output folder, or delete this one"
+            )
+        for name, part in self.parts.items():
+            part.load_state_dict(content[name])
+        self.saved = int(content["step"])
+        return self.saved
+
+    def where(self) -> str:
+        return "the start" if self.path is None or not self.saved else f"step {self.saved} ({self.path})"
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of `fit`.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is none.
+    ValueError
+        If the file is damaged or holds something else.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint at {path}: expected the {CHECKPOINT} of a pre-training run")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        missing = {"step", "fingerprint", "model"} - set(content)
+    except Exception as error:  # torch raises many types for a damaged file
+        raise ValueError(f"{path} is damaged or cut short ({error!s:.200}); delete it to start over") from error
+    if missing:
+        raise ValueError(f"{path} is no checkpoint of this trainer: it lacks {', '.join(sorted(missing))}")
+    return dict(content)
+
+
+class _Metrics:
+    """metrics.jsonl: one line of numbers each; lines past the checkpoint are dropped when a run is continued."""
+
+    def __init__(self, folder: Path | None, start: int) -> None:
+        self.path = None if folder is None else folder / METRICS
+        self.clock, self.step = time.perf_counter(), start
+        if self.path is not None:
+            kept = [line for line in self._lines() if line["step"] <= start]
+            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        if self.path is None or not self.path.exists():
+            return
+        for text in self.path.read_text(encoding="utf-8").splitlines():
+            try:
+                yield json.loads(text)
+            except ValueError:  # a line that a kill cut short
+                return
+
+    def rate(self, step: int, batch_size: int) -> float:
+        now = time.perf_counter()
+        seconds, steps = now - self.clock, step - self.step
+        self.clock, self.step = now, step
+        return round(steps * batch_size / max(seconds, 1e-9), 1)
+
+    def write(self, step: int, **values: float) -> None:
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **values}) + "\n")
+
+
+def _in_eval_mode(model: nn.Module, validate: Validate) -> dict[str, float]:
+    training = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        with torch.inference_mode():
+            return dict(validate())
+    finally:
+        for module, mode in training.items():
+            module.training = mode
+
+
+def _key(seed: int, stream: int, number: int) -> int:
+    """Make an independent 63-bit seed for each (seed, stream, number)."""
+    return int(np.random.SeedSequence([seed, stream, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def _first_difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str | None:
+    for key in sorted({*there, *here}):
+        old, new = there.get(key, "absent"), here.get(key, "absent")
+        if isinstance(old, dict) and isinstance(new, dict):
+            if (inner := _first_difference(old, new, f"{prefix}{key}.")) is not None:
+                return inner
+        elif old != new:
+            return f"{prefix}{key} was {old!r}, now {new!r}"
+    return None

@@ -1,0 +1,179 @@
+"""The recipes: one frozen dataclass each. The command line is made from their fields.
+
+This module imports nothing heavy, so that ``locenc-csp --help`` answers at once.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Value = int | float | bool | str
+
+
+def default_cache() -> Path:
+    """Folder of the data sets that are built once: ``$LOCENC_CACHE``, or ``~/.cache/locenc``."""
+    return Path(os.environ.get("LOCENC_CACHE") or Path.home() / ".cache" / "locenc")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """The location encoder, as `locenc.create` takes it."""
+
+    name: str = "wrap"
+    """One of locenc.list_encoders()."""
+    dim: int = 256
+    """Size of the embedding."""
+    options: Mapping[str, Value] = field(default_factory=dict)
+    """Options of the position encoder, such as: num_scales 16 min_radius 10."""
+    network: str | None = None
+    """Network behind it (ffn, residual, linear, identity); the encoder's usual one unless given."""
+    network_options: Mapping[str, Value] = field(default_factory=dict)
+    """Options of the network, such as: depth 2 dropout 0.1."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """AdamW with a one-cycle learning rate."""
+
+    epochs: int = 12
+    """Passes over the rows."""
+    steps: int | None = None
+    """Number of steps, instead of epochs."""
+    batch_size: int = 256
+    """Rows in a batch."""
+    lr: float = 2e-3
+    """Peak learning rate."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay."""
+    max_grad_norm: float = 5.0
+    """Gradients are scaled down to this norm."""
+    seed: int = 0
+    """Of initial weights, batches, negatives and dropout."""
+    save_every: int = 200
+    """Steps between checkpoints."""
+    log_every: int = 20
+    """Steps between lines of metrics.jsonl."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Build the default data set: NASA Blue Marble patches with MODIS land cover and Köppen zones."""
+
+    out: Path = field(default_factory=lambda: default_cache() / "bluemarble")
+    """Folder of the data set; built once."""
+    num_points: int = 30_000
+    """Places, uniform by area on land."""
+    seed: int = 0
+    """Of the places and the splits."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Compute frozen image features of a data set's patches (random convolutions; no weights to license)."""
+
+    data: Path = field(default_factory=lambda: default_cache() / "bluemarble")
+    """Folder of the data set, as `locenc-csp data` built it."""
+    out: Path | None = None
+    """Folder of the features; `features` inside the data set unless given."""
+    num_filters: int = 256
+    """Filters cut from the patches; two features each."""
+    seed: int = 0
+    """Of the filters."""
+
+
+@dataclass(frozen=True)
+class Pretrain:
+    """Pre-train a location encoder on geo-tagged image features, without labels (CSP)."""
+
+    table: Path
+    """Parquet table with id, lon, lat."""
+    features: Path
+    """Folder of image features, ids in the table's order."""
+    out: Path
+    """Folder of the run; a run found there is continued."""
+    split: str | None = None
+    """Column of roles; rows whose role is `test` are left out. All rows unless given."""
+    encoder: Encoder = field(default_factory=Encoder)
+    """The location encoder."""
+    objective: str = "NCE-B"
+    """MC or NCE with any of B, L, D (MC-BLD); MSE; or a preset (csp-inat2018, csp-fmow)."""
+    temperature: float | None = 0.1
+    """Of every term; the objective's own when None."""
+    negatives: Literal["sphere", "box", "land", "density", "official-ellipse"] = "sphere"
+    """Where random locations (term L) are drawn."""
+    num_negatives: int = 1
+    """Random locations for each pair."""
+    image_components: int | None = 256
+    """Principal components of the image features that are used; all raw features when None."""
+    shuffle_pairs: bool = False
+    """Control: give each place the image of another."""
+    validation_pairs: int = 1000
+    """Pairs held out to measure retrieval."""
+    schedule: Schedule = field(default_factory=Schedule)
+    """Optimisation."""
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """Fine-tune an encoder on few labels, choose by validation, and evaluate."""
+
+    table: Path
+    """Parquet table with id, lon, lat, the label and the roles."""
+    out: Path
+    """Folder of the result."""
+    label: str
+    """Column of the labels."""
+    split: str = "split"
+    """Column of roles: train (labelled), val (selection), test."""
+    pretrained: Path | None = None
+    """Run folder of `pretrain`, or an encoder folder; a fresh encoder unless given."""
+    encoder: Encoder = field(default_factory=Encoder)
+    """The fresh encoder, where nothing is pre-trained."""
+    label_ratio: float = 1.0
+    """Share of the training labels, stratified by class, at least one of each."""
+    modes: tuple[Literal["frozen", "full"], ...] = ("frozen", "full")
+    """Train the head alone, or everything; the better on validation is kept."""
+    lrs: tuple[float, ...] = (1e-3,)
+    """Peak learning rates to try with the full mode."""
+    head: Literal["softmax", "presence"] = "softmax"
+    """Cross-entropy, or the presence-only full loss of Mac Aodha et al. 2019."""
+    steps: int | None = None
+    """Steps of each candidate; 200, 400 or 800 by the number of labels unless given."""
+    batch_size: int = 256
+    """Rows in a batch."""
+    seed: int = 0
+    """Of the label draw, the head, batches and dropout."""
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Score a fine-tuned encoder on the test rows, with and without the image: P(y|image)·P(y|location)."""
+
+    run: Path
+    """Folder of `finetune`."""
+    table: Path
+    """Parquet table that it was fine-tuned on, or another with the same columns."""
+    features: Path | None = None
+    """Folder of image features; an image classifier is trained on the run's own labels."""
+    image_probabilities: Path | None = None
+    """NumPy file (N, K) of P(y|image) for every row of the table, instead of features."""
+    out: Path | None = None
+    """JSON file of the scores; `scores.json` in the run unless given."""
+
+
+@dataclass(frozen=True)
+class Demo:
+    """The whole study on real images: data, features, pre-training, fine-tuning, table and maps."""
+
+    out: Path = Path("runs/demo")
+    """Folder of the results; a study found there is continued."""
+    data: Path = field(default_factory=lambda: default_cache() / "bluemarble")
+    """Folder of the data set; built once."""
+    quick: bool = False
+    """One split, 5 % of the labels, four rows: two minutes."""
+    seed: int = 0
+    """Of everything."""
+    workers: int | None = None
+    """Processes side by side, one thread each; the number of cores unless given."""
