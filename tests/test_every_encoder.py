@@ -334,6 +334,35 @@ def test_maps_over_a_batch(encoder) -> None:
     torch.testing.assert_close(mapped, encoder(lonlat))
     jacobian = torch.func.vmap(torch.func.jacrev(lambda point: encoder(point, check=False)))(lonlat)
     assert jacobian.shape == (20, encoder.out_dim, 2)
+    # The check of values looks at them, which vmap does not allow: it says so, and check=False is the way.
+    with pytest.raises(RuntimeError, match="data-dependent control flow"):
+        torch.func.vmap(encoder)(lonlat)
+
+
+def test_forward_mode_agrees_with_reverse_mode(name: str) -> None:
+    encoder = locenc.position_encoder(name, **small(name), dtype=torch.float64)
+    point = torch.tensor([2.3522, 48.8566], dtype=torch.float64)
+    torch.testing.assert_close(torch.func.jacfwd(encoder)(point), torch.func.jacrev(encoder)(point))
+
+
+def test_nothing_is_checked_when_compiled(encoder) -> None:
+    torch._dynamo.reset()
+    lonlat = torch.tensor([(0.0, 0.0), (float("nan"), float("nan")), (10.0, 20.0)], dtype=torch.float64)
+    features = torch.compile(encoder, fullgraph=True, backend="eager")(lonlat)
+    assert torch.isnan(features[1]).all()
+    assert torch.equal(features[[0, 2]], encoder(lonlat[[0, 2]]))
+
+
+def test_a_whole_encoder_compiles_and_exports(name: str) -> None:
+    torch._dynamo.reset()
+    encoder = locenc.create(name, dim=8, **small(name)).eval()
+    lonlat = globe(20)
+    with torch.no_grad():
+        embedding = encoder(lonlat)
+        compiled = torch.compile(encoder, fullgraph=True, backend="aot_eager")(lonlat)
+        exported = torch.export.export(encoder, (lonlat,)).module()(lonlat)
+    torch.testing.assert_close(compiled, embedding)
+    torch.testing.assert_close(exported, embedding)
 
 
 # Modules
@@ -431,6 +460,21 @@ def test_unknown_names_and_options_are_named() -> None:
 def test_impossible_scales_are_refused(name: str, options: dict, message: str) -> None:
     with pytest.raises((ValueError, TypeError), match=message):
         locenc.position_encoder(name, **options)
+
+
+@pytest.mark.parametrize("name", SCALED)
+def test_options_may_be_numpy_numbers(name: str) -> None:
+    given_as = {"num_scales": np.int64(4), "min_radius": np.float64(0.125), "max_radius": np.float32(0.5)}
+    plain = {"num_scales": 4, "min_radius": 0.125, "max_radius": 0.5}
+    lonlat = globe(20)
+    built = locenc.position_encoder(name, **given_as)
+    assert torch.equal(built(lonlat), locenc.position_encoder(name, **plain)(lonlat))
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+def test_impossible_embeddings_are_refused(name: str, dim: int) -> None:
+    with pytest.raises(ValueError, match=rf"dim.*{dim}\b"):
+        locenc.create(name, dim=dim)
 
 
 def test_dtypes_that_features_cannot_have(name: str) -> None:
