@@ -1,0 +1,97 @@
+"""Large arrays that are computed piece by piece, so that an interrupted run goes on where it stopped."""
+
+import hashlib
+import io
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+from tqdm import tqdm
+
+__all__ = ["fill_array"]
+
+
+def fill_array(
+    path: str | Path,
+    make: Callable[[int, int], NDArray[Any]],
+    *,
+    shape: tuple[int, ...],
+    dtype: DTypeLike,
+    key: str,
+    rows_per_chunk: int,
+    description: str,
+) -> None:
+    """Compute an array by chunks of rows into a ``.npy`` file.
+
+    Until the last chunk is written, the rows stand in a file ``<name>.<key>.partial`` beside the target, whose size
+    says how many are finished. A run that finds it goes on behind its last whole chunk; a partial file of another key
+    is removed. The target appears at once, complete, or not at all.
+
+    Parameters
+    ----------
+    path : str or Path
+        Target file; replaced if it exists. Its folder must exist.
+    make : callable
+        ``make(start, stop)`` computes rows start to stop - 1, ``(stop - start, *shape[1:])``.
+    shape : tuple of int
+        Of the whole array.
+    dtype : dtype
+        Of the array.
+    key : str
+        Everything that the values depend on; a partial file is only taken up under the same key.
+    rows_per_chunk : int
+        An interruption loses at most this many rows.
+    description : str
+        Shown before the progress bar.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written; what was finished stays and the next run goes on from there.
+    """
+    path = Path(path)
+    digest = hashlib.sha256(f"{key} {shape} {np.dtype(dtype).str}".encode()).hexdigest()[:16]
+    partial = path.with_name(f"{path.name}.{digest}.partial")
+    for other in path.parent.glob(f"{path.name}.*.partial"):
+        if other != partial:
+            other.unlink()
+    header, row_bytes = _header(shape, np.dtype(dtype))
+    try:
+        with open(partial, "ab") as file:
+            start = _finished_rows(file.tell() - len(header), row_bytes, shape[0], rows_per_chunk)
+            file.truncate(len(header) + start * row_bytes if start else 0)
+            if not start:
+                file.write(header)
+            with tqdm(total=shape[0], initial=start, desc=description, unit="row", disable=None) as bar:
+                for first in range(start, shape[0], rows_per_chunk):
+                    last = min(first + rows_per_chunk, shape[0])
+                    file.write(np.ascontiguousarray(make(first, last), dtype=dtype).tobytes())
+                    file.flush()
+                    os.fsync(file.fileno())
+                    bar.update(last - first)
+        os.replace(partial, path)
+    except OSError as error:
+        raise type(error)(
+            error.errno,
+            f"cannot write {path}: {error.strerror or error}. Finished rows are kept in {partial.name}; "
+            "free space or make the folder writable, then run again",
+        ) from error
+
+
+def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[bytes, int]:
+    """Bytes of a ``.npy`` header, and the size of one row."""
+    header = io.BytesIO()
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue(), dtype.itemsize * math.prod(shape[1:])
+
+
+def _finished_rows(size: int, row_bytes: int, num_rows: int, rows_per_chunk: int) -> int:
+    """Rows of whole chunks in a file that holds ``size`` bytes behind its header."""
+    if size >= num_rows * row_bytes:
+        return num_rows
+    return max(size, 0) // row_bytes // rows_per_chunk * rows_per_chunk

@@ -1,0 +1,237 @@
+"""The default data set: Blue Marble patches with land cover and climate labels, built from what pip installs.
+
+Patches of 7 km pixels from one mosaic are no photographs: this set stands beside iNat2018 or fMoW, not for them.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+import locenc
+from locenc._files import atomic_write, write_text
+from locenc.data import LAND_COVER_CLASSES, land_cover, sample_raster
+from locenc_csp._chunks import fill_array
+from locenc_csp.datasets.patches import cut_patches
+from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN, KOEPPEN_ZONES, SOURCES, read_image
+from locenc_csp.datasets.splits import label_gap_split, random_split
+from locenc_csp.datasets.table import PlaceTable, read_table, write_table
+
+__all__ = ["SOURCES", "PatchSet", "build", "checksum", "open_patches"]
+
+RECIPE = 1  # raised with every change of what `build` makes
+NUM_POINTS = 30_000
+NUM_SPLITS = 5
+PATCH_SIZE, PATCH_KM = 32, 200.0
+SOUTHERN_EDGE = -60.0  # degrees
+ROWS_PER_CHUNK = 500
+POINTS_PER_DRAW = 65_536  # fixed, so that a smaller set is the beginning of a larger one
+
+ICE_CAP, OCEAN = (KOEPPEN_ZONES.index(zone) + 1 for zone in ("EF", "Ocean"))
+
+
+class PatchSet(NamedTuple):
+    """A data set of patches.
+
+    Attributes
+    ----------
+    table : PlaceTable
+        N rows; label columns ``land_cover`` and ``koppen``; split columns ``block_0`` to ``block_4`` and
+        ``random_0`` to ``random_4``.
+    patches : memmap
+        uint8 (N, 32, 32, 3), red, green, blue, north up; row i belongs to row i of the table.
+    meta : dict
+        How it was made: recipe, seed, versions, sources, checksum.
+    """
+
+    table: PlaceTable
+    patches: "np.memmap[Any, np.dtype[np.uint8]]"
+    meta: dict[str, Any]
+
+
+def build(folder: str | Path, *, num_points: int = NUM_POINTS, seed: int = 0) -> PatchSet:
+    """Build the data set into a folder, or open it if it is there already.
+
+    Points are uniform by area between 60° S and the north pole, on land: no ocean and no ice cap on the climate map,
+    no water on the land cover map. Around each, 200 by 200 km of the mosaic are resampled to 32 by 32 pixels (see
+    `cut_patches`); labels are those of the cells at the centre. Places, patches and labels of a smaller set are the
+    beginning of those of a larger one; its splits are not.
+
+    The file ``meta.json`` is written last: a folder without it is unfinished, and the next call goes on from there.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where ``table.parquet``, ``patches.npy``, ``ids.npy`` and ``meta.json`` go. Made if missing.
+    num_points : int
+        Number of places.
+    seed : int
+        Decides which. The splits have seeds of their own: the number in their name.
+
+    Returns
+    -------
+    PatchSet
+        The finished set.
+
+    Raises
+    ------
+    ImportError
+        If a package with a raster, pillow or pyarrow is missing.
+    ValueError
+        If a raster is not the expected version, or the folder holds a set built otherwise.
+    OSError
+        If the folder cannot be written.
+    """
+    if num_points < 1:
+        raise ValueError(f"num_points must be at least 1, got {num_points}")
+    folder = Path(folder)
+    recipe = {"recipe": RECIPE, "num_points": num_points, "seed": seed}
+    if (folder / "meta.json").exists():
+        existing = open_patches(folder)
+        found = {name: existing.meta.get(name) for name in recipe}
+        if found != recipe:
+            raise ValueError(f"{folder} holds a data set built with {found}, not {recipe}: choose another folder")
+        return existing
+    folder.mkdir(parents=True, exist_ok=True)
+    table = _make_table(num_points, seed)
+    image = read_image(BLUE_MARBLE)
+    fill_array(
+        folder / "patches.npy",
+        lambda start, stop: cut_patches(image, table.lonlat[start:stop], size=PATCH_SIZE, width_km=PATCH_KM),
+        shape=(num_points, PATCH_SIZE, PATCH_SIZE, 3),
+        dtype=np.uint8,
+        key=f"{recipe} {_digest_table(table)} {[source.sha256 for source in SOURCES]}",
+        rows_per_chunk=ROWS_PER_CHUNK,
+        description="cutting patches",
+    )
+    write_table(table, folder / "table.parquet")
+    atomic_write(folder / "ids.npy", lambda path: _save(path, table.ids))
+    meta = {
+        "name": "bluemarble",
+        **recipe,
+        "sha256": _digest(folder),
+        "versions": {
+            "locenc": locenc.__version__,
+            "numpy": np.__version__,
+            "pillow": importlib.metadata.version("pillow"),
+        },
+        "sources": [asdict(source) for source in SOURCES],
+    }
+    write_text(folder / "meta.json", json.dumps(meta, indent=2, ensure_ascii=False) + "\n")
+    return open_patches(folder)
+
+
+def open_patches(folder: str | Path) -> PatchSet:
+    """Open a finished data set.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As given to `build`.
+
+    Returns
+    -------
+    PatchSet
+        Patches are memory-mapped, read-only.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no finished set.
+    ValueError
+        If table and patches do not belong together.
+    """
+    folder = Path(folder)
+    if not (folder / "meta.json").is_file():
+        raise FileNotFoundError(
+            f"no finished data set in {folder}: run `locenc-csp data` (it goes on where it was stopped)"
+        )
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    table = read_table(folder / "table.parquet")
+    patches = np.load(folder / "patches.npy", mmap_mode="r")
+    ids = np.load(folder / "ids.npy")
+    if len(patches) != len(table) or not np.array_equal(ids, table.ids):
+        raise ValueError(f"table.parquet and patches.npy in {folder} do not belong together: build the set again")
+    return PatchSet(table, patches, meta)
+
+
+def checksum(folder: str | Path) -> str:
+    """Compute the checksum of a finished data set from its files, and compare it with the one noted when it was built.
+
+    Parameters
+    ----------
+    folder : str or Path
+        As given to `build`.
+
+    Returns
+    -------
+    str
+        sha256 of ids, locations, columns and patches (not of the files' packing), hexadecimal.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no finished set.
+    ValueError
+        If the files have changed since.
+    """
+    noted = open_patches(folder).meta["sha256"]
+    found = _digest(Path(folder))
+    if found != noted:
+        raise ValueError(f"the data set in {folder} has changed since it was built: sha256 {found}, noted {noted}")
+    return found
+
+
+def _make_table(num_points: int, seed: int) -> PlaceTable:
+    lonlat, cover, zone = _draw_points(num_points, seed)
+    columns: dict[str, NDArray[Any]] = {
+        "land_cover": np.array(LAND_COVER_CLASSES)[cover],
+        "koppen": np.array(KOEPPEN_ZONES)[zone - 1],
+    }
+    for split in range(NUM_SPLITS):
+        columns[f"block_{split}"] = label_gap_split(lonlat, split)
+    for split in range(NUM_SPLITS):
+        columns[f"random_{split}"] = random_split(num_points, split)
+    ids = np.array([f"bluemarble-{seed}-{row:06d}" for row in range(num_points)])
+    return PlaceTable(ids, lonlat, columns)
+
+
+def _draw_points(num_points: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint8]]:
+    """Land points uniform by area, their land cover classes and climate zones."""
+    zones = read_image(KOEPPEN)
+    rng = np.random.default_rng(seed)
+    kept: list[tuple[NDArray[Any], ...]] = []
+    while sum(len(points) for points, _, _ in kept) < num_points:
+        lon = rng.uniform(-180, 180, POINTS_PER_DRAW)
+        lat = np.rad2deg(np.arcsin(rng.uniform(np.sin(np.deg2rad(SOUTHERN_EDGE)), 1, POINTS_PER_DRAW)))
+        points = np.stack([lon, lat], axis=1)
+        cover, zone = sample_raster(land_cover(), points), sample_raster(zones, points)
+        land = (cover != 0) & (zone != OCEAN) & (zone != ICE_CAP)
+        kept.append((points[land], cover[land], zone[land]))
+    points, cover, zone = (np.concatenate(parts)[:num_points] for parts in zip(*kept, strict=True))
+    return points, cover, zone
+
+
+def _digest(folder: Path) -> str:
+    patches = np.load(folder / "patches.npy", mmap_mode="r")
+    digest = hashlib.sha256(_digest_table(read_table(folder / "table.parquet")).encode())
+    digest.update(np.ascontiguousarray(patches).data)
+    return digest.hexdigest()
+
+
+def _digest_table(table: PlaceTable) -> str:
+    digest = hashlib.sha256("\n".join(table.ids).encode())
+    digest.update(np.ascontiguousarray(table.lonlat, dtype="<f8").tobytes())
+    for name, column in table.columns.items():
+        digest.update("\n".join(["", name, *column.astype(np.str_)]).encode())
+    return digest.hexdigest()
+
+
+def _save(path: Path, array: NDArray[Any]) -> None:
+    with open(path, "wb") as file:
+        np.save(file, array)
