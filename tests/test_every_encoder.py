@@ -339,6 +339,7 @@ def test_maps_over_a_batch(encoder) -> None:
         torch.func.vmap(encoder)(lonlat)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # from inside torch 2.13
 def test_forward_mode_agrees_with_reverse_mode(name: str) -> None:
     encoder = locenc.position_encoder(name, **small(name), dtype=torch.float64)
     point = torch.tensor([2.3522, 48.8566], dtype=torch.float64)
@@ -472,9 +473,10 @@ def test_options_may_be_numpy_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize("dim", [0, -1])
-def test_impossible_embeddings_are_refused(name: str, dim: int) -> None:
+@pytest.mark.parametrize("network", ["ffn", "residual", "linear"])
+def test_impossible_embeddings_are_refused(network: str, dim: int) -> None:
     with pytest.raises(ValueError, match=rf"dim.*{dim}\b"):
-        locenc.create(name, dim=dim)
+        locenc.create("sphere2vec-sphereC", dim=dim, network=network)
 
 
 def test_dtypes_that_features_cannot_have(name: str) -> None:
