@@ -22,8 +22,11 @@ from locenc_csp._sphere import EARTH_RADIUS_KM, great_circle_km
 
 __all__ = ["SAMPLERS", "Sampler", "at_least", "box", "density", "land", "make", "official_ellipse", "sphere"]
 
-ROUNDS = 10_000
-"""How often a rejected location is drawn again before giving up."""
+TRIES = 8
+"""How many locations are drawn at once for a rejected one; the first that is allowed replaces it."""
+
+ROUNDS = 1250
+"""How often that is done before giving up."""
 
 
 class Sampler(Protocol):
@@ -241,12 +244,16 @@ def _keep(sampler: Sampler, allowed: Callable[[Tensor, Tensor], Tensor], what: s
         for _ in range(ROUNDS):
             if len(rows) == 0:
                 return points
-            points[rows] = sampler(own[rows], 1, generator)
-            rows = rows[~allowed(points[rows], own[rows])]
+            tries = sampler(own[rows], TRIES, generator)
+            good = allowed(tries, own[rows].repeat(TRIES, 1)).view(TRIES, -1)
+            found = good.any(0)
+            first = good.int().argmax(0)
+            points[rows[found]] = tries.view(TRIES, -1, 2)[first[found], found.nonzero()[:, 0]]
+            rows = rows[~found]
         row = int(rows[0])
         raise ValueError(
             f"no location {what} found for row {row % len(lonlat)} (longitude, latitude {own[row].tolist()}) "
-            f"in {ROUNDS} draws, and for {len(rows) - 1} more: loosen the condition or choose another sampler"
+            f"in {ROUNDS * TRIES} draws, and for {len(rows) - 1} more: loosen the condition or choose another sampler"
         )
 
     return sample
