@@ -29,6 +29,11 @@ class LocationEncoder(nn.Module):
         super().__init__()
         self.position = position
         self.network = network
+        for part in (position, network):
+            if not hasattr(part, "out_dim"):
+                raise TypeError(
+                    f"{type(part).__name__} has no attribute out_dim: set it to its number of output columns"
+                )
         self.dim = int(network.out_dim)  # type: ignore[arg-type]
 
     @property

@@ -31,10 +31,8 @@ class PositionEncoder(nn.Module):
     def __init__(self, out_dim: int, *, dtype: torch.dtype | None = None) -> None:
         super().__init__()
         dtype = torch.get_default_dtype() if dtype is None else dtype
-        if not dtype.is_floating_point:
-            raise TypeError(
-                f"features are floating point, so dtype cannot be {dtype}; use torch.float32 or torch.float64"
-            )
+        if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+            raise TypeError(f"dtype must be a floating-point torch dtype such as torch.float32, got {dtype!r}")
         self.out_dim = out_dim
         self.dtype = dtype
 

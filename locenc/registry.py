@@ -98,7 +98,7 @@ def create(
     name : str
         One of `list_encoders`.
     dim : int
-        Size of the embedding.
+        Size of the embedding; a ready network has its own (``network.out_dim``).
     network : str, mapping or Module, optional
         As `locenc.networks.build_network` takes it; the encoder's usual one unless given.
     **options
@@ -115,8 +115,13 @@ def create(
     128
     """
     position = position_encoder(name, **options)
-    network = _entry(name).network if network is None else network
+    network = default_network(name) if network is None else network
     return LocationEncoder(position, build_network(network, int(position.out_dim), dim))  # type: ignore[arg-type]
+
+
+def default_network(name: str) -> str:
+    """Name of the network that `create` puts behind an encoder unless told otherwise."""
+    return _entry(name).network
 
 
 def _entry(name: str) -> _Entry:

@@ -4,8 +4,10 @@
 """
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from typing import SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -61,9 +63,12 @@ def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Dec
 
     One scale has the radius ``min_radius``.
     """
-    if not isinstance(num_scales, int) or num_scales < 1:
+    if isinstance(num_scales, bool) or not isinstance(num_scales, SupportsIndex) or operator.index(num_scales) < 1:
         raise ValueError(f"num_scales must be a whole number of at least 1, got {num_scales!r}")
-    if not 0 < min_radius < max_radius < float("inf"):
+    if not all(isinstance(radius, (SupportsFloat, SupportsIndex)) for radius in (min_radius, max_radius)):
+        raise TypeError(f"radii must be numbers, got min_radius={min_radius!r}, max_radius={max_radius!r}")
+    num_scales, min_radius, max_radius = operator.index(num_scales), float(min_radius), float(max_radius)
+    if not 0 < min_radius < max_radius < math.inf:
         raise ValueError(f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}")
     finest = Decimal(min_radius)
     ratio = DIGITS.ln(DIGITS.divide(Decimal(max_radius), finest))
@@ -149,7 +154,7 @@ def sphere2vec(
         Finest and coarsest radius, in radians: the phase is angle / radius, so wavelengths along the equator
         run from 2π·min_radius to 2π·max_radius radians (40 km to the whole circle by default).
     finest_km : float, optional
-        Sets ``min_radius`` by the shortest wavelength along the equator.
+        Sets ``min_radius``, instead of it, by the shortest wavelength along the equator.
     dtype : torch.dtype, optional
         Of the features.
 
@@ -163,7 +168,7 @@ def sphere2vec(
     Mai et al. 2023, "Sphere2Vec", ISPRS Journal of Photogrammetry and Remote Sensing 202.
     """
     if finest_km is not None:
-        min_radius = finest_km / (360 * KM_PER_DEGREE)
+        min_radius = _positive_km(finest_km) / (360 * KM_PER_DEGREE)
     frequencies = [DIGITS.divide(f, Decimal(180)) for f in geometric(num_scales, min_radius, max_radius)]
     return Sinusoidal(SPHERE2VEC[variant](frequencies), dtype=dtype)
 
@@ -189,7 +194,7 @@ def space2vec(
         Finest and coarsest radius, in degrees: the phase in radians is degrees / radius, so wavelengths run
         from 2π·min_radius to 2π·max_radius degrees (0.63° to 2,262° by default, as in CSP).
     finest_km : float, optional
-        Sets ``min_radius`` by the shortest wavelength along the equator.
+        Sets ``min_radius``, instead of it, by the shortest wavelength along the equator.
     dtype : torch.dtype, optional
         Of the features.
 
@@ -203,9 +208,15 @@ def space2vec(
     Mai et al. 2020, "Multi-scale representation learning for spatial feature distributions using grid cells", ICLR.
     """
     if finest_km is not None:
-        min_radius = finest_km / (2 * math.pi * KM_PER_DEGREE)
+        min_radius = _positive_km(finest_km) / (2 * math.pi * KM_PER_DEGREE)
     frequencies = [DIGITS.divide(f, PI) for f in geometric(num_scales, min_radius, max_radius)]
     return Sinusoidal(SPACE2VEC[variant](frequencies), dtype=dtype)
+
+
+def _positive_km(finest_km: float) -> float:
+    if not finest_km > 0:
+        raise ValueError(f"finest_km must be a positive length in km, got {finest_km!r}")
+    return float(finest_km)
 
 
 def wrap(*, dtype: torch.dtype | None = None) -> Sinusoidal:

@@ -1,1 +1,63 @@
-"""Contrastive spatial pre-training (CSP) on top of locenc."""
+"""Contrastive spatial pre-training (CSP) on top of locenc: objectives, negatives, heads, data sets, a trainer.
+
+Public names load when they are first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from locenc_csp.dual_encoder import DualEncoder
+    from locenc_csp.evaluation import choose_weights, multiply_prior, scores
+    from locenc_csp.finetuning import finetune
+    from locenc_csp.heads import PresenceHead, SoftmaxHead, full_loss
+    from locenc_csp.objectives import Objective
+    from locenc_csp.pretraining import pretrain
+    from locenc_csp.recipes import Encoder, Finetune, Pretrain, Schedule
+    from locenc_csp.search import nearest_neighbour, retrieval
+
+_HOME = {
+    "DualEncoder": "dual_encoder",
+    "Encoder": "recipes",
+    "Finetune": "recipes",
+    "Objective": "objectives",
+    "PresenceHead": "heads",
+    "Pretrain": "recipes",
+    "Schedule": "recipes",
+    "SoftmaxHead": "heads",
+    "choose_weights": "evaluation",
+    "finetune": "finetuning",
+    "full_loss": "heads",
+    "multiply_prior": "evaluation",
+    "nearest_neighbour": "search",
+    "pretrain": "pretraining",
+    "retrieval": "search",
+    "scores": "evaluation",
+}
+
+__all__ = [
+    "DualEncoder",
+    "Encoder",
+    "Finetune",
+    "Objective",
+    "PresenceHead",
+    "Pretrain",
+    "Schedule",
+    "SoftmaxHead",
+    "choose_weights",
+    "finetune",
+    "full_loss",
+    "multiply_prior",
+    "nearest_neighbour",
+    "pretrain",
+    "retrieval",
+    "scores",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'locenc_csp' has no attribute {name!r}")
+    value = getattr(import_module(f"locenc_csp.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

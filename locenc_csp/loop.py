@@ -91,8 +91,8 @@ def fit(
                 loss, terms = step(batch, torch.Generator().manual_seed(_key(schedule.seed, 2, number)))
                 if not bool(loss.isfinite()):
                     raise FloatingPointError(
-                        f"the loss is {loss.item()} at step {number}: lower the learning rate ({schedule.lr:g}) or look "
-                        "for unusual values in the features"
+                        f"the loss is {loss.item()} at step {number}: lower the learning rate ({schedule.lr:g}) or "
+                        "look for unusual values in the features"
                     )
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -104,7 +104,7 @@ def fit(
                     log.write(
                         done,
                         epoch=number // plan.steps_per_epoch,
-                        lr=rate.get_last_lr()[0],
+                        lr=float(rate.get_last_lr()[0]),
                         **{name: float(value) for name, value in values.items()},
                         samples_per_second=log.rate(done, len(batch)),
                     )

@@ -99,12 +99,20 @@ class Pretrain:
     """The location encoder."""
     objective: str = "NCE-B"
     """MC or NCE with any of B, L, D (MC-BLD); MSE; or a preset (csp-inat2018, csp-fmow)."""
-    temperature: float | None = 0.1
-    """Of every term; the objective's own when None."""
+    temperature: float | dict[str, float] | None = None
+    """One number, or one per term (B 20 L 1 D 1); 0.1 unless given, and a preset keeps its own."""
+    weight: float | dict[str, float] | None = None
+    """Of the terms (B 1 L 1 D 0.1); 1 each, or the preset's, when None."""
+    symmetric: Literal["mean", "sum"] | None = None
+    """Add the direction image to location to the term B of MC."""
+    csp_compat: bool = False
+    """The arithmetic of the published CSP code."""
     negatives: Literal["sphere", "box", "land", "density", "official-ellipse"] = "sphere"
     """Where random locations (term L) are drawn."""
     num_negatives: int = 1
     """Random locations for each pair."""
+    min_negative_km: float = 0.0
+    """Random locations are at least this far from the pair's own."""
     image_components: int | None = 256
     """Principal components of the image features that are used; all raw features when None."""
     shuffle_pairs: bool = False

@@ -1,0 +1,144 @@
+"""Score a fine-tuned encoder on the test rows: image, location, and both."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locenc._files import write_text
+from locenc_csp.datasets.table import PlaceTable, read_table
+from locenc_csp.evaluation import choose_weights, multiply_prior, scores
+from locenc_csp.features import open_features
+from locenc_csp.finetuned import load_finetuned, location_probabilities, versions
+from locenc_csp.finetuning import Task, make_task
+from locenc_csp.image_classifier import image_probabilities
+from locenc_csp.pretraining import unlabelled_rows
+from locenc_csp.recipes import Evaluate, Finetune
+
+SCORES = "scores.json"
+
+Probabilities = NDArray[np.floating[Any]]
+
+
+def evaluate(recipe: Evaluate) -> dict[str, Any]:
+    """Score a fine-tuned encoder on its table's test rows.
+
+    Parameters
+    ----------
+    recipe : Evaluate
+        The run, the table, and where P(y | image) comes from.
+
+    Returns
+    -------
+    dict
+        ``scores``: for ``location`` (test rows that have one), ``image``, ``product`` = P(y | image)·P(y | location)
+        and ``weighted`` (exponents chosen on the val rows) the top-1, 3, 5 accuracy, the mean reciprocal rank and the
+        number of rows; ``weights``; the run's seed, the table's hash, versions. Also written as JSON.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a run, table or features that are missing or do not fit together.
+    """
+    encoder, head, result = load_finetuned(recipe.run)
+    table = read_table(recipe.table)
+    task = make_task(table, finetune_recipe(result, recipe.table))
+    if list(task.labels.classes) != result["classes"]:
+        raise ValueError(
+            f"{recipe.table} has {len(task.labels.classes)} classes, the run was trained on {len(result['classes'])}: "
+            "use the table of the run"
+        )
+    rows = np.concatenate([task.val, task.test])
+    location = np.full((len(rows), len(task.labels.classes)), np.nan, np.float32)
+    placed = table.has_location[rows]
+    location[placed] = location_probabilities(encoder, head, table.lonlat[rows[placed]])
+    image = _image_probabilities(recipe, table, task, result)
+    report = {
+        "run": str(recipe.run),
+        **compare(location, image, task, table),
+        "label": result["recipe"]["label"],
+        "label_ratio": result["recipe"]["label_ratio"],
+        "num_labels": result["num_labels"],
+        "seed": result["recipe"]["seed"],
+        "table": result["table"],
+        "versions": versions(),
+    }
+    write_text(recipe.out or recipe.run / SCORES, json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def compare(location: Probabilities, image: Probabilities | None, task: Task, table: PlaceTable) -> dict[str, Any]:
+    """Scores of the branches and of their products.
+
+    Parameters
+    ----------
+    location, image : array (val rows + test rows, K)
+        Probabilities, val rows first; rows without a location are not looked at.
+    task : Task
+        Labels and rows.
+    table : PlaceTable
+        Says which rows have a location.
+
+    Returns
+    -------
+    dict
+        ``scores`` by branch, and ``weights`` of the weighted product where there is an image branch.
+    """
+    codes, num_val = task.labels.codes, len(task.val)
+    test, placed = codes[task.test], table.has_location[task.test]
+    result: dict[str, Any] = {"scores": {}}
+    if placed.any():
+        result["scores"]["location"] = _scores(location[num_val:][placed], test[placed])
+    if image is not None and len(test):
+        product = multiply_prior(image[num_val:], location[num_val:], has_location=placed)
+        result["scores"]["image"] = _scores(image[num_val:], test)
+        result["scores"]["product"] = _scores(product, test)
+        if num_val:
+            weights = choose_weights(image[:num_val], location[:num_val], codes[task.val])
+            weighted = multiply_prior(image[num_val:], location[num_val:], has_location=placed, **weights._asdict())
+            result["scores"]["weighted"] = _scores(weighted, test)
+            result["weights"] = weights._asdict()
+    return result
+
+
+def finetune_recipe(result: dict[str, Any], table: Path) -> Finetune:
+    """Rebuild the recipe that chose the rows of a saved run."""
+    names = ("label", "split", "label_ratio", "seed")
+    return Finetune(table=table, out=Path(), **{name: result["recipe"][name] for name in names})
+
+
+def _image_probabilities(
+    recipe: Evaluate, table: PlaceTable, task: Task, result: dict[str, Any]
+) -> Probabilities | None:
+    rows = np.concatenate([task.val, task.test])
+    num_classes = len(task.labels.classes)
+    if recipe.image_probabilities is not None:
+        if not recipe.image_probabilities.is_file():
+            raise FileNotFoundError(f"no file {recipe.image_probabilities}: expected P(y | image) as .npy (N, K)")
+        given: Probabilities = np.load(recipe.image_probabilities, mmap_mode="r", allow_pickle=False)
+        if given.shape != (len(table), num_classes):
+            raise ValueError(
+                f"{recipe.image_probabilities} has shape {given.shape}, expected a row for each of the table's "
+                f"{len(table)} places and a column for each of its {num_classes} classes, sorted by name"
+            )
+        return given[rows]
+    if recipe.features is None:
+        return None
+    features = open_features(recipe.features)
+    features.check_ids(table)
+    return image_probabilities(
+        features,
+        task.labels.codes,
+        train=task.train,
+        val=task.val,
+        unlabelled=unlabelled_rows(table, result["recipe"]["split"]),
+        rows=rows,
+        num_classes=num_classes,
+    )
+
+
+def _scores(probabilities: Probabilities, codes: NDArray[np.int64]) -> dict[str, float]:
+    return dataclasses.asdict(scores(probabilities, codes))

@@ -1,0 +1,81 @@
+"""P(class | image) from frozen features: multinomial logistic regression, its strength chosen on validation."""
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locenc._extras import require
+from locenc_csp.features import FeatureMatrix, FrozenProjection
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+
+Rows = NDArray[np.int64]
+
+
+def image_probabilities(
+    features: FeatureMatrix,
+    codes: Rows,
+    *,
+    train: Rows,
+    val: Rows,
+    unlabelled: Rows,
+    rows: Rows,
+    num_classes: int,
+    num_components: int = 256,
+) -> NDArray[np.float64]:
+    """Train an image classifier on few labels and apply it.
+
+    Parameters
+    ----------
+    features : FeatureMatrix
+        Frozen image features of all rows.
+    codes : array (N,) of int
+        Class numbers; only those of ``train`` and ``val`` are looked at.
+    train, val : array of int
+        Rows whose labels train the classifier, and choose the strength of its penalty.
+    unlabelled : array of int
+        Rows that fit the standardisation and the principal components.
+    rows : array of int
+        Rows to predict.
+    num_classes : int
+        K.
+    num_components : int
+        Principal components that are used, at most.
+
+    Returns
+    -------
+    array (len(rows), K) of float64
+        Rows sum to 1. A class without a training label has probability 0.
+
+    Raises
+    ------
+    ValueError
+        If there is no training row.
+    """
+    if len(train) == 0:
+        raise ValueError("an image classifier needs at least one labelled training row, got none")
+    linear = require("sklearn.linear_model", extra="csp")
+    width = min(num_components, features.values.shape[1], len(unlabelled))
+    projection = FrozenProjection.fit(features.values, unlabelled, num_components=width)
+
+    def inputs(of: Rows) -> NDArray[np.float32]:
+        projected: NDArray[np.float32] = projection(features.rows(of)).numpy()
+        return projected
+
+    known = np.unique(codes[train])
+    result = np.zeros((len(rows), num_classes))
+    if len(known) == 1:
+        result[:, known] = 1
+        return result
+    best, best_score = None, -1.0
+    for strength in STRENGTHS:
+        model = linear.LogisticRegression(C=strength, max_iter=300)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*failed to converge.*|.*lbfgs.*")  # validation decides
+            model.fit(inputs(train), codes[train])
+        score = float(model.score(inputs(val), codes[val])) if len(val) else 0.0
+        if score > best_score:
+            best, best_score = model, score
+    result[:, known] = best.predict_proba(inputs(rows))  # type: ignore[union-attr]
+    return result

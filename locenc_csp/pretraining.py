@@ -1,0 +1,161 @@
+"""Contrastive spatial pre-training: locations against image features, without a label."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+import locenc
+from locenc._files import write_text
+from locenc.registry import default_network
+from locenc_csp import negatives
+from locenc_csp.datasets.table import PlaceTable, read_table
+from locenc_csp.dual_encoder import DualEncoder
+from locenc_csp.features import FeatureMatrix, FrozenProjection, open_features
+from locenc_csp.loop import fit
+from locenc_csp.objectives import PRESETS, Objective
+from locenc_csp.recipes import Encoder, Pretrain
+from locenc_csp.search import retrieval
+
+ENCODER, RECIPE = "encoder", "recipe.json"
+TEMPERATURE = 0.1
+
+Rows = NDArray[np.int64]
+
+
+def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
+    """Pre-train a location encoder; a run that stopped is continued, a finished one is returned at once.
+
+    Parameters
+    ----------
+    recipe : Pretrain
+        What to train on, and how.
+    progress : bool
+        Whether to show a progress bar (on a terminal only).
+
+    Returns
+    -------
+    Path
+        The encoder's folder, for `locenc.from_pretrained`. Beside it in ``recipe.out``: ``recipe.json``,
+        ``metrics.jsonl`` (loss, each term, learning rate, samples per second, retrieval of held-out pairs) and
+        ``checkpoint.pt``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        For a table, features or a checkpoint that are missing, damaged or do not fit together.
+    OSError
+        If the output folder cannot be written.
+
+    References
+    ----------
+    Mai et al. 2023, "CSP: Self-supervised contrastive spatial pre-training for geospatial-visual
+    representations", ICML.
+    """
+    table, features = read_table(recipe.table), open_features(recipe.features)
+    features.check_ids(table)
+    rows, held_out = _pairs(table, recipe)
+    model, objective = _model(recipe, features, rows)
+    lonlat = torch.from_numpy(table.lonlat)
+    sampler = negatives.make(recipe.negatives, lonlat=table.lonlat[rows], min_km=recipe.min_negative_km)
+    image_of = _pairing(len(table), rows, recipe)
+
+    def step(batch: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        places, images = lonlat[batch], features.rows(image_of[batch.numpy()])
+        random = sampler(places, recipe.num_negatives, generator) if objective.needs_negatives else None
+        return objective(*model(places, images, negatives=random, twin=objective.needs_twin))
+
+    def validate() -> dict[str, float]:
+        places = lonlat[held_out]
+        location, image, _, _ = model(places, features.rows(held_out))
+        found = retrieval(location, image, places)
+        return {f"validation_{name}": value for name, value in found.items()}
+
+    recipe.out.mkdir(parents=True, exist_ok=True)
+    fit(
+        step,
+        model,
+        torch.from_numpy(rows),
+        recipe.schedule,
+        folder=recipe.out,
+        fingerprint=_fingerprint(recipe),
+        validate=validate if len(held_out) else None,
+        label=f"pre-training {recipe.objective}",
+        progress=progress,
+    )
+    model.location.save_pretrained(recipe.out / ENCODER)  # type: ignore[operator]
+    write_text(recipe.out / RECIPE, json.dumps(dataclasses.asdict(recipe), indent=2, default=str) + "\n")
+    return recipe.out / ENCODER
+
+
+def build_encoder(recipe: Encoder, *, seed: int) -> locenc.LocationEncoder:
+    """Build a fresh location encoder with seeded weights; torch's global generator is left as it was."""
+    network = {"name": recipe.network or default_network(recipe.name), **recipe.network_options}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return locenc.create(recipe.name, dim=recipe.dim, network=network, **recipe.options)
+
+
+def unlabelled_rows(table: PlaceTable, split: str | None) -> Rows:
+    """Rows that pre-training may use: those with a location whose role is not test."""
+    allowed = table.has_location.copy()
+    if split is not None:
+        allowed &= table.split(split) != "test"
+    return np.flatnonzero(allowed)
+
+
+def _pairs(table: PlaceTable, recipe: Pretrain) -> tuple[Rows, Rows]:
+    """Rows to train on, and rows held out for validation; at most a tenth is held out."""
+    rows = unlabelled_rows(table, recipe.split)
+    count = min(recipe.validation_pairs, len(rows) // 10)
+    order = np.random.default_rng([recipe.schedule.seed, 10]).permutation(rows)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def _pairing(count: int, rows: Rows, recipe: Pretrain) -> Rows:
+    """Row of the image that belongs to each place: its own, or another's in the shuffled control."""
+    image_of = np.arange(count)
+    if recipe.shuffle_pairs:
+        image_of[rows] = np.random.default_rng([recipe.schedule.seed, 11]).permutation(rows)
+    return image_of
+
+
+def _model(recipe: Pretrain, features: FeatureMatrix, rows: Rows) -> tuple[DualEncoder, Objective]:
+    usual = None if recipe.objective == "MSE" or recipe.objective in PRESETS else TEMPERATURE
+    objective = Objective(
+        recipe.objective,
+        temperature=usual if recipe.temperature is None else recipe.temperature,
+        weight=recipe.weight,
+        symmetric=recipe.symmetric,
+        csp_compat=recipe.csp_compat,
+    )
+    encoder = build_encoder(recipe.encoder, seed=recipe.schedule.seed)
+    projection, width = None, features.values.shape[1]
+    if recipe.image_components is not None:
+        width = min(recipe.image_components, width, len(rows))
+        projection = FrozenProjection.fit(features.values, rows, num_components=width)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.schedule.seed + 1)
+        if objective.needs_decoder:
+            return DualEncoder(encoder, decoder=nn.Linear(encoder.dim, width), preprocess=projection), objective
+        return DualEncoder(encoder, nn.Linear(width, encoder.dim), preprocess=projection), objective
+
+
+def _fingerprint(recipe: Pretrain) -> dict[str, Any]:
+    """Everything that decides the weights: the recipe but its paths and intervals, and hashes of the data."""
+    settings = dataclasses.asdict(recipe)
+    for name in ("table", "features", "out"):
+        del settings[name]
+    for name in ("save_every", "log_every"):
+        del settings["schedule"][name]
+    return {
+        **settings,
+        "table": hashlib.sha256(recipe.table.read_bytes()).hexdigest()[:16],
+        "features": hashlib.sha256((recipe.features / "meta.json").read_bytes()).hexdigest()[:16],
+    }
