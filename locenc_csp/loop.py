@@ -105,7 +105,7 @@ def fit(
                         done,
                         epoch=number // plan.steps_per_epoch,
                         lr=float(rate.get_last_lr()[0]),
-                        **{name: float(value) for name, value in values.items()},
+                        **{name: float(value.detach()) for name, value in values.items()},
                         samples_per_second=log.rate(done, len(batch)),
                     )
                     bar.set_postfix_str(f"loss {loss.item():.4f}", refresh=False)

@@ -1,0 +1,72 @@
+"""What a location encoder must beat: the image alone, and the nearest labelled place."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from locenc._files import atomic_write, write_text
+from locenc_csp.datasets.table import read_table
+from locenc_csp.evaluation import scores
+from locenc_csp.features import open_features
+from locenc_csp.finetuning import make_task
+from locenc_csp.image_classifier import image_probabilities
+from locenc_csp.pretraining import unlabelled_rows
+from locenc_csp.recipes import Finetune
+from locenc_csp.search import nearest_neighbour
+
+SCORES = "scores.json"
+
+
+def baselines(task_recipe: Finetune, features_folder: Path, *, image_out: Path) -> dict[str, Any]:
+    """Score the image classifier and 1-nearest-neighbour on a task; a finished task is returned at once.
+
+    Parameters
+    ----------
+    task_recipe : Finetune
+        Table, label, split, label share and seed; the same labelled rows as a fine-tuning run with these.
+    features_folder : Path
+        Image features.
+    image_out : Path
+        Where P(y | image) of every row of the table goes, as .npy (N, K) float32.
+
+    Returns
+    -------
+    dict
+        ``image`` and ``nearest_neighbour``: top-1, 3, 5, mean reciprocal rank and number of test rows (for
+        1-nearest-neighbour top-1 and the number alone); written beside ``image_out`` as JSON.
+    """
+    path = image_out.parent / SCORES
+    if path.is_file() and image_out.is_file():
+        finished: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return finished
+    table, features = read_table(task_recipe.table), open_features(features_folder)
+    features.check_ids(table)
+    task = make_task(table, task_recipe)
+    codes = task.labels.codes
+    image = image_probabilities(
+        features,
+        codes,
+        train=task.train,
+        val=task.val,
+        unlabelled=unlabelled_rows(table, task_recipe.split),
+        rows=np.arange(len(table)),
+        num_classes=len(task.labels.classes),
+    ).astype(np.float32)
+    placed = task.test[table.has_location[task.test]]
+    nearest = nearest_neighbour(table.lonlat[task.train], codes[task.train], table.lonlat[placed])
+    result = {
+        "image": dataclasses.asdict(scores(image[task.test], codes[task.test])),
+        "nearest_neighbour": {"top1": float((nearest == codes[placed]).mean()), "count": len(placed)},
+        "num_labels": len(task.train),
+    }
+
+    def save(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.save(file, image)
+
+    atomic_write(image_out, save)
+    write_text(path, json.dumps(result, indent=2) + "\n")
+    return result

@@ -1,0 +1,50 @@
+"""Build the default data set and its image features: what the commands ``data`` and ``features`` do."""
+
+from pathlib import Path
+
+from locenc_csp.recipes import Data, Features
+
+
+def build_data(recipe: Data) -> Path:
+    """Build the Blue Marble data set, or find it built; print where it is, its checksum, sources and licences.
+
+    Returns
+    -------
+    Path
+        The folder, with ``table.parquet`` and ``patches.npy``.
+
+    Raises
+    ------
+    ImportError, ValueError, OSError
+        As `locenc_csp.datasets.bluemarble.build`.
+    """
+    from locenc_csp.datasets.bluemarble import build, checksum
+    from locenc_csp.datasets.sources import SOURCES
+
+    data = build(recipe.out, num_points=recipe.num_points, seed=recipe.seed)
+    print(f"data set: {recipe.out}, {len(data.table)} places, sha256 {checksum(recipe.out)}")
+    for source in SOURCES:
+        print(f"  {source.name} ({source.package} {source.version}): {source.licence}. {source.citation}.")
+    return recipe.out
+
+
+def build_features(recipe: Features) -> Path:
+    """Compute random-convolution features of a data set's patches, or find them computed.
+
+    Returns
+    -------
+    Path
+        The folder of the features.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, OSError
+        If the data set is missing or damaged, or the folder cannot be written.
+    """
+    from locenc_csp.datasets.bluemarble import open_patches
+    from locenc_csp.random_convolutions import write_random_convolutions
+
+    out = recipe.out or recipe.data / "features"
+    data = open_patches(recipe.data)
+    write_random_convolutions(out, data.patches, data.table.ids, num_filters=recipe.num_filters, seed=recipe.seed)
+    return out

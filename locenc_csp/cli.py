@@ -1,0 +1,98 @@
+"""The command line ``locenc-csp``, made from the recipes; nothing heavy is imported before a command runs."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from locenc_csp.recipes import Data, Demo, Evaluate, Features, Finetune, Pretrain
+
+COMMANDS: dict[str, type[Any]] = {
+    "data": Data,
+    "features": Features,
+    "pretrain": Pretrain,
+    "finetune": Finetune,
+    "evaluate": Evaluate,
+    "demo": Demo,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; 0 where it succeeded, 1 with one line on stderr where it could not, 130 where interrupted."""
+    try:
+        import tyro
+    except ModuleNotFoundError:
+        return _fail('tyro is needed for the command line: pip install "locenc[csp]"')
+    recipe = tyro.extras.subcommand_cli_from_dict(
+        COMMANDS,
+        prog="locenc-csp",
+        description="Contrastive spatial pre-training of location encoders.",
+        args=arguments,
+    )
+    try:
+        _RUN[type(recipe)](recipe)
+    except KeyboardInterrupt:
+        print("interrupted; the same command continues where it stopped", file=sys.stderr)
+        return 130
+    except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
+        return _fail(str(error))
+    return 0
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return 1
+
+
+def _data(recipe: Data) -> None:
+    from locenc_csp.building import build_data
+
+    build_data(recipe)
+
+
+def _features(recipe: Features) -> None:
+    from locenc_csp.building import build_features
+
+    print(f"features: {build_features(recipe)}")
+
+
+def _pretrain(recipe: Pretrain) -> None:
+    from locenc_csp.pretraining import pretrain
+
+    print(f"encoder: {pretrain(recipe)}")
+
+
+def _finetune(recipe: Finetune) -> None:
+    from locenc_csp.finetuning import finetune
+
+    result = finetune(recipe)
+    chosen = result["chosen"]
+    print(f"{result['num_labels']} labels, {len(result['classes'])} classes")
+    print(f"chosen: {chosen['mode']}, learning rate {chosen['lr']:g}, top-1 on validation {chosen['val_top1']:.3f}")
+    print(f"run: {recipe.out}")
+
+
+def _evaluate(recipe: Evaluate) -> None:
+    from locenc_csp.evaluating import evaluate
+
+    for branch, scores in evaluate(recipe)["scores"].items():
+        numbers = ", ".join(f"{name} {scores[name]:.3f}" for name in ("top1", "top3", "top5", "mrr"))
+        print(f"{branch:10} {numbers}, {scores['count']} rows")
+
+
+def _demo(recipe: Demo) -> None:
+    from locenc_csp.demo import run_demo
+
+    run_demo(recipe)
+
+
+_RUN: dict[type[Any], Callable[[Any], None]] = {
+    Data: _data,
+    Features: _features,
+    Pretrain: _pretrain,
+    Finetune: _finetune,
+    Evaluate: _evaluate,
+    Demo: _demo,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,204 @@
+"""Features of images, computed once, memory-mapped, and tied to the places by their ids."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import locenc
+from locenc._files import atomic_write, write_text
+from locenc_csp._chunks import fill_array
+from locenc_csp.datasets.table import PlaceTable
+
+__all__ = ["FeatureMatrix", "open_features", "write_features"]
+
+ROWS_PER_CHUNK, ROWS_PER_BATCH = 2048, 256
+
+
+@dataclass(frozen=True)
+class FeatureMatrix:
+    """Features of N images.
+
+    Attributes
+    ----------
+    values : ndarray
+        float32 (N, F), usually memory-mapped and read-only.
+    ids : ndarray
+        str (N,): row i of ``values`` belongs to the place with ``ids[i]``.
+    meta : dict
+        What they were computed with, and from.
+    """
+
+    values: NDArray[np.float32]
+    ids: NDArray[np.str_]
+    meta: dict[str, Any]
+
+    def check_ids(self, table: PlaceTable) -> None:
+        """Make sure that the features belong to a table: the same ids in the same order.
+
+        Raises
+        ------
+        ValueError
+            If they do not; names the first row that differs, both ids, and both counts.
+        """
+        both = min(len(self.ids), len(table))
+        differing = np.flatnonzero(self.ids[:both] != table.ids[:both])
+        counts = f"{len(self.ids)} rows of features, {len(table)} rows in the table"
+        hint = "compute the features again for this table, in its order"
+        if len(differing):
+            row = differing[0]
+            raise ValueError(
+                f"the features do not belong to this table: row {row} is {str(self.ids[row])!r} in the features and "
+                f"{str(table.ids[row])!r} in the table ({len(differing)} of the first {both} rows differ; {counts}): {hint}"
+            )
+        if len(self.ids) != len(table):
+            longer, where = (self.ids, "features") if len(self.ids) > both else (table.ids, "table")
+            raise ValueError(
+                f"the features do not belong to this table: row {both}, {str(longer[both])!r}, is only in the {where} "
+                f"({counts}): {hint}"
+            )
+
+
+def write_features(
+    folder: str | Path, extractor: nn.Module, patches: NDArray[np.uint8], *, ids: NDArray[np.str_], source: str
+) -> FeatureMatrix:
+    """Compute the features of all patches into a folder, or open them if they are there already.
+
+    The file ``meta.json`` is written last: a folder without it is unfinished, and the next call goes on from there, with
+    at most the last 2048 rows to do again.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Where ``features.npy``, ``ids.npy`` and ``meta.json`` go. Made if missing.
+    extractor : nn.Module
+        Maps patches (B, H, W, 3) uint8 to features (B, F) float32, and has ``dim``, which is F.
+    patches : ndarray
+        uint8 (N, H, W, 3), memory-mapped or not.
+    ids : ndarray
+        str (N,), of the places.
+    source : str
+        Checksum of the data set that the patches are from.
+
+    Returns
+    -------
+    FeatureMatrix
+        Memory-mapped.
+
+    Raises
+    ------
+    ValueError
+        If ids and patches differ in number, a feature is not finite, or the folder holds features made otherwise.
+    OSError
+        If the folder cannot be written; what was finished is kept.
+    """
+    if len(ids) != len(patches):
+        raise ValueError(f"{len(patches)} patches, but {len(ids)} ids")
+    folder = Path(folder)
+    dim = int(extractor.dim)  # type: ignore[arg-type]
+    meta = {
+        "extractor": type(extractor).__name__,
+        "extractor_sha256": _digest(extractor),
+        "source_sha256": source,
+        "num_rows": len(ids),
+        "dim": dim,
+    }
+    if (folder / "meta.json").exists():
+        existing = open_features(folder)
+        differing = [name for name in meta if existing.meta.get(name) != meta[name]]
+        if differing or not np.array_equal(existing.ids, ids):
+            what = ", ".join(differing) or "ids"
+            raise ValueError(
+                f"{folder} holds other features (they differ in {what}): choose another folder or remove it"
+            )
+        return existing
+    folder.mkdir(parents=True, exist_ok=True)
+    extractor.eval()
+
+    @torch.inference_mode()
+    def compute(start: int, stop: int) -> NDArray[np.float32]:
+        batches = [
+            extractor(torch.from_numpy(np.array(patches[first : min(first + ROWS_PER_BATCH, stop)]))).float().numpy()
+            for first in range(start, stop, ROWS_PER_BATCH)
+        ]
+        values = np.concatenate(batches)
+        broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
+        if len(broken):
+            raise ValueError(f"the features of row {start + broken[0]} ({ids[start + broken[0]]}) are not finite")
+        return values
+
+    fill_array(
+        folder / "features.npy",
+        compute,
+        shape=(len(ids), dim),
+        dtype=np.float32,
+        key=f"{sorted(meta.items())} {hashlib.sha256(chr(10).join(ids).encode()).hexdigest()}",
+        rows_per_chunk=ROWS_PER_CHUNK,
+        description="image features",
+    )
+    atomic_write(folder / "ids.npy", lambda path: _save(path, ids))
+    versions = {"locenc": locenc.__version__, "torch": torch.__version__}
+    write_text(folder / "meta.json", json.dumps({**meta, "versions": versions}, indent=2) + "\n")
+    return open_features(folder)
+
+
+def open_features(folder: str | Path) -> FeatureMatrix:
+    """Open a finished folder of features.
+
+    Parameters
+    ----------
+    folder : str or Path
+        With ``features.npy`` (N, F) float32, ``ids.npy`` (N,) text, and ``meta.json``.
+
+    Returns
+    -------
+    FeatureMatrix
+        Values memory-mapped, read-only.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no finished features.
+    ValueError
+        If a file is damaged, or there are not as many ids as rows.
+    """
+    folder = Path(folder)
+    for name in ("meta.json", "features.npy", "ids.npy"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"no finished features in {folder} ({name} is missing): run `locenc-csp features` (it goes on where it was stopped)"
+            )
+    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
+    try:
+        values = np.load(folder / "features.npy", mmap_mode="r")
+        ids = np.load(folder / "ids.npy")
+    except (ValueError, EOFError) as error:
+        raise ValueError(
+            f"features in {folder} are damaged ({error}): remove the folder and compute them again"
+        ) from error
+    if values.ndim != 2 or values.dtype != np.float32 or ids.shape != (len(values),) or ids.dtype.kind != "U":
+        raise ValueError(
+            f"expected features (N, F) float32 and ids (N,) text in {folder}, "
+            f"got {values.shape} {values.dtype} and {ids.shape} {ids.dtype}"
+        )
+    return FeatureMatrix(values, ids, meta)
+
+
+def _digest(extractor: nn.Module) -> str:
+    """Checksum of everything that the features depend on beside the images: names, shapes and values of the state."""
+    digest = hashlib.sha256()
+    for name, tensor in extractor.state_dict().items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+    return digest.hexdigest()
+
+
+def _save(path: Path, ids: NDArray[np.str_]) -> None:
+    with open(path, "wb") as file:
+        np.save(file, ids)

@@ -1,0 +1,79 @@
+"""Imports go one way, and importing the packages stays light."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A module may import, at its top level, those of its own row and of the rows below.
+ROWS = [
+    {"locenc.pretrained", "locenc.maps", "locenc.encoders"},
+    {"locenc.registry"},
+    {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position"},
+    {"locenc.spec", "locenc.coords", "locenc.data", "locenc._weights", "locenc._land", "locenc._patterns"},
+    {"locenc.kernels.reference"},
+    {"locenc.kernels.layout", "locenc._names", "locenc._files", "locenc._extras", "locenc.kernels"},
+]
+HEAVY = ["pandas", "geopandas", "matplotlib", "numba", "triton", "sklearn", "pyarrow", "PIL", "tyro"]
+RANK = {name: rank for rank, row in enumerate(reversed(ROWS)) for name in row}
+
+
+def imports(path: Path) -> set[str]:
+    """Modules of ours that a file imports when it is loaded, functions' own imports left out."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name for name in found if name.partition(".")[0] in ("locenc", "locenc_csp")}
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "locenc").rglob("*.py")), ids=lambda path: path.stem)
+def test_imports_go_one_way(path: Path) -> None:
+    name = module_name(path)
+    if name == "locenc":
+        assert not imports(path)
+        return
+    assert name in RANK, f"{name} has no place in the order of imports: add it"
+    for other in imports(path):
+        assert not other.startswith("locenc_csp")
+        if other in RANK:
+            assert RANK[other] <= RANK[name], f"{name} must not import {other}"
+
+
+def run(code: str) -> str:
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return result.stdout
+
+
+def test_importing_locenc_loads_nothing_heavy() -> None:
+    heavy = ["torch", "numpy", *HEAVY]
+    assert run(f"import sys, locenc; print([name for name in {heavy} if name in sys.modules])") == "[]\n"
+
+
+def test_building_an_encoder_loads_torch_alone() -> None:
+    code = f"import sys, locenc; locenc.create('wrap'); print([name for name in {HEAVY} if name in sys.modules])"
+    assert run(code) == "[]\n"
+
+
+def test_the_command_line_loads_no_torch_for_its_help() -> None:
+    code = (
+        "import sys, locenc_csp.cli\n"
+        "try: locenc_csp.cli.main(['--help'])\n"
+        "except SystemExit: print([name for name in ('torch', 'numpy', 'sklearn') if name in sys.modules])"
+    )
+    assert run(code).endswith("[]\n")
+
+
+def test_a_name_that_does_not_exist() -> None:
+    code = "import locenc\ntry: locenc.nothing\nexcept AttributeError as error: print(error)"
+    assert run(code) == "module 'locenc' has no attribute 'nothing'\n"

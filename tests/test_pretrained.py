@@ -1,0 +1,158 @@
+"""Saving and loading: the same numbers back, and damaged or foreign files refused."""
+
+import errno
+import json
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+import torch
+
+import locenc
+from locenc import _files
+
+POINTS = torch.tensor([[2.35, 48.86], [-179.9, -12.0], [540.0, 90.0]], dtype=torch.float64)
+
+
+def tiny(**options: object) -> locenc.LocationEncoder:
+    return locenc.Sphere2Vec("sphereC", dim=6, num_scales=3, network={"name": "ffn", "hidden_dim": 5}, **options)
+
+
+@pytest.mark.parametrize("name", locenc.list_encoders())
+@pytest.mark.parametrize("network", ["ffn", "residual", "linear"])
+def test_round_trip(name: str, network: str, tmp_path: Path) -> None:
+    options = {} if name == "wrap" else {"num_scales": 3}
+    encoder = locenc.create(name, dim=6, network=network, **options).eval()
+    encoder.save_pretrained(tmp_path / "encoder")
+    loaded = locenc.from_pretrained(tmp_path / "encoder")
+    assert not loaded.training
+    assert loaded.config == encoder.config
+    assert torch.equal(loaded(POINTS), encoder(POINTS))
+
+
+def test_the_dtype_of_the_weights_is_kept(tmp_path: Path) -> None:
+    tiny().double().save_pretrained(tmp_path)
+    assert locenc.from_pretrained(tmp_path)(POINTS).dtype == torch.float64
+
+
+def test_the_weights_file_is_complete_by_itself(tmp_path: Path) -> None:
+    encoder = tiny().eval()
+    encoder.save_pretrained(tmp_path)
+    (tmp_path / "config.json").unlink()
+    assert torch.equal(locenc.from_pretrained(tmp_path)(POINTS), encoder(POINTS))
+
+
+def test_no_random_number_of_the_caller_is_taken_by_saving(tmp_path: Path) -> None:
+    encoder = tiny()
+    state = torch.get_rng_state()
+    encoder.save_pretrained(tmp_path)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_missing_folder_and_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"no model\.safetensors in .*nowhere.*there is no such folder"):
+        locenc.from_pretrained(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"expected a folder that encoder\.save_pretrained wrote"):
+        locenc.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("cut", [1, 100, 100_000])
+def test_truncated_weights(cut: int, tmp_path: Path) -> None:
+    tiny().save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(ValueError, match=r"model\.safetensors is damaged or cut short.*save or download it again"):
+        locenc.from_pretrained(tmp_path)
+
+
+def rewrite(folder: Path, change: dict[str, object]) -> None:
+    """Write the weights again under a changed configuration."""
+    from safetensors.torch import load_file, save_file
+
+    config = json.loads((folder / "config.json").read_text()) | change
+    path = folder / "model.safetensors"
+    save_file(load_file(path), path, metadata={"config": json.dumps(config)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": 99}, r"newer locenc \(format 99.*pip install --upgrade locenc"),
+        ({"format": "other"}, "does not hold a locenc encoder"),
+        ({"format_version": "1"}, "does not hold a locenc encoder"),
+        ({"dim": 7}, r"does not fit its configuration: network\.layers\.1\.linear\.bias should be \(7,\), is \(6,\)"),
+        ({"position": {"name": "sphere2vec-sphereC", "num_scales": 4}}, r"should be \(5, 12\), is \(5, 9\)"),
+        ({"position": {"name": "sphereC"}}, "unknown encoder 'sphereC'"),
+        ({"position": None}, "does not describe an encoder"),
+        ({"dtype": "no_dtype"}, "does not describe an encoder"),
+    ],
+)
+def test_configurations_that_do_not_fit(change: dict[str, object], message: str, tmp_path: Path) -> None:
+    tiny().save_pretrained(tmp_path)
+    rewrite(tmp_path, change)
+    with pytest.raises(ValueError, match=message):
+        locenc.from_pretrained(tmp_path)
+
+
+def test_an_encoder_without_names_says_what_to_do(tmp_path: Path) -> None:
+    encoder = locenc.LocationEncoder(locenc.position_encoder("wrap"), locenc.FFN(4, 3))
+    with pytest.raises(ValueError, match=r"network \(FFN\) has no configuration: build it by name"):
+        encoder.save_pretrained(tmp_path)
+
+
+def test_a_full_disk_leaves_the_old_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = tiny().eval()
+    encoder.save_pretrained(tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_files.os, "fsync", full)
+    with pytest.raises(OSError, match=r"cannot write .*model\.safetensors: No space left.*is untouched"):
+        tiny().save_pretrained(tmp_path)
+    monkeypatch.undo()
+    assert torch.equal(locenc.from_pretrained(tmp_path)(POINTS), encoder(POINTS))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
+
+
+def test_a_real_full_disk(tmp_path: Path) -> None:
+    target = tmp_path / "full"
+    target.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"), target.open("wb", buffering=0) as file:
+        file.write(b"x")  # what a full disk says; atomic_write never opens the target itself
+    _files.write_bytes(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_an_unwritable_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match=r"cannot write .*choose a folder you can write to"):
+        tiny().save_pretrained(tmp_path / "file" / "encoder")
+
+
+def test_the_hub_is_asked_only_by_its_own_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = tiny().eval()
+    encoder.save_pretrained(tmp_path)
+    asked = []
+
+    def snapshot_download(name: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((name, revision, allow_patterns))
+        return str(tmp_path)
+
+    module = types.ModuleType("huggingface_hub")
+    module.snapshot_download = snapshot_download
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    loaded = locenc.from_pretrained("hf://org/name", revision="v1")
+    assert torch.equal(loaded(POINTS), encoder(POINTS))
+    assert asked == [("org/name", "v1", ["config.json", "model.safetensors"])]
+    with pytest.raises(FileNotFoundError):
+        locenc.from_pretrained("org/name")
+    assert len(asked) == 1
+
+
+def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ImportError, match=r'huggingface_hub is needed for this: pip install "locenc\[hub\]"'):
+        locenc.from_pretrained("hf://org/name")

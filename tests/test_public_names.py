@@ -1,0 +1,38 @@
+"""Public names: dropping or adding one is a decision, seen in this file's diff."""
+
+import locenc
+import locenc_csp
+
+LOCENC = """
+FFN LocationEncoder PositionEncoder ResidualFCNet Space2Vec Sphere2Vec Wrap coords create data from_pretrained
+list_encoders maps position_encoder register
+"""
+LOCENC_CSP = """
+DualEncoder Encoder Finetune Objective PresenceHead Pretrain Schedule SoftmaxHead choose_weights finetune full_loss
+multiply_prior nearest_neighbour pretrain retrieval scores
+"""
+
+
+def test_public_names() -> None:
+    assert sorted(locenc.__all__) == sorted(LOCENC.split())
+    assert sorted(locenc_csp.__all__) == sorted(LOCENC_CSP.split())
+
+
+def test_every_public_name_exists_and_is_documented() -> None:
+    for package in (locenc, locenc_csp):
+        for name in package.__all__:
+            assert getattr(package, name).__doc__, name
+            assert name in dir(package)
+
+
+def test_encoders() -> None:
+    assert locenc.list_encoders() == [
+        "sphere2vec-sphereC",
+        "sphere2vec-sphereC+",
+        "sphere2vec-sphereM",
+        "sphere2vec-sphereM+",
+        "sphere2vec-dfs",
+        "space2vec-grid",
+        "space2vec-theory",
+        "wrap",
+    ]
