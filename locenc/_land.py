@@ -1,0 +1,150 @@
+"""The land cells of a regular grid, and an encoder's embedding of them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from locenc.data import land_mask
+
+#: South of this only ice is left; grids end here.
+SOUTH = -60.0
+CHUNK = 16_384
+
+
+@dataclass(frozen=True)
+class LandGrid:
+    """Land cells of a regular grid of longitude and latitude, Antarctica left out.
+
+    Attributes
+    ----------
+    resolution : float
+        Side of a cell, in degrees.
+    land : ndarray
+        bool (rows, columns): cells of which at least half is land. Row 0 touches the north pole, column 0 begins at
+        180° W; the last row is the last one whose centre lies north of 60° S.
+    lonlat : ndarray
+        (N, 2) centres of the land cells in degrees, in the order of ``land.nonzero()``.
+    area : ndarray
+        (N,) share of the land area in each cell; sums to one.
+    """
+
+    resolution: float
+    land: NDArray[np.bool_]
+    lonlat: NDArray[np.float64]
+    area: NDArray[np.float64]
+
+    @property
+    def corners(self) -> NDArray[np.float64]:
+        """(rows + 1, columns + 1, 2) corners of all cells: longitude from -180 to 180, latitude from 90 down."""
+        rows, columns = self.land.shape
+        lon = np.linspace(-180, 180, columns + 1)
+        lat = 90 - 180 / (columns // 2) * np.arange(rows + 1)
+        return np.stack(np.meshgrid(lon, lat), -1)
+
+    def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Lay (N, C) values of the land cells out as (rows, columns, C), zero elsewhere."""
+        image = np.zeros((*self.land.shape, values.shape[1]))
+        image[self.land] = values
+        return image
+
+
+def land_grid(resolution: float) -> LandGrid:
+    """Land cells of a grid.
+
+    Parameters
+    ----------
+    resolution : float
+        Side of a cell in degrees, from 0.25 to 10; it must divide 180.
+
+    Raises
+    ------
+    ValueError
+        If the resolution does not fit.
+    """
+    if not 0.25 <= resolution <= 10:
+        raise ValueError(f"resolution must lie between 0.25 and 10 degrees, got {resolution!r}")
+    rows = round(180 / resolution)
+    if abs(rows * resolution - 180) > 1e-9:
+        raise ValueError(
+            f"resolution must divide 180 degrees, got {resolution!r}; the nearest that does is {180 / rows:.6g}"
+        )
+    land = _share_of_land(rows) >= 0.5
+    centre_lat = 90 - (np.arange(rows) + 0.5) * 180 / rows
+    land = land[centre_lat > SOUTH]
+    row, column = land.nonzero()
+    lat = centre_lat[row]
+    lon = -180 + (column + 0.5) * 180 / rows
+    area = np.cos(np.deg2rad(lat))
+    return LandGrid(180 / rows, land, np.stack([lon, lat], 1), area / area.sum())
+
+
+def embed_land(encoder: nn.Module, grid: LandGrid) -> NDArray[np.float32]:
+    """Embedding of the land cells' centres, each row of length one.
+
+    Parameters
+    ----------
+    encoder : Module
+        Maps (N, 2) float64 degrees to (N, d). Runs in eval mode, without gradients, on its own device; the mode of
+        each of its parts is restored.
+    grid : LandGrid
+        The cells.
+
+    Returns
+    -------
+    ndarray
+        float32 (N, d).
+
+    Raises
+    ------
+    ValueError
+        If the output is not (N, d), or not finite.
+    """
+    weights = next(chain(encoder.parameters(), encoder.buffers()), None)
+    device = torch.device("cpu") if weights is None else weights.device
+    with _evaluating(encoder), torch.no_grad():
+        parts = [_checked(encoder(lonlat.to(device)), lonlat) for lonlat in torch.from_numpy(grid.lonlat).split(CHUNK)]
+    embedding: NDArray[np.float32] = torch.cat(parts).numpy()
+    return embedding
+
+
+def _share_of_land(rows: int) -> NDArray[np.float64]:
+    mask = land_mask()
+    tops = np.arange(rows) * mask.shape[0] // rows
+    lefts = np.arange(2 * rows) * mask.shape[1] // (2 * rows)
+    count = np.add.reduceat(np.add.reduceat(mask, tops, 0, dtype=np.int64), lefts, 1)
+    size = np.diff(tops, append=mask.shape[0])[:, None] * np.diff(lefts, append=mask.shape[1])
+    share: NDArray[np.float64] = count / size
+    return share
+
+
+def _checked(output: torch.Tensor, lonlat: torch.Tensor) -> torch.Tensor:
+    if output.ndim != 2 or len(output) != len(lonlat):
+        raise ValueError(
+            f"the encoder must map ({len(lonlat)}, 2) degrees to ({len(lonlat)}, d), but gave {tuple(output.shape)}"
+        )
+    rows = output.to("cpu", torch.float32)
+    bad = ~rows.isfinite().all(1)
+    if bad.any():
+        lon, lat = lonlat[bad][0].tolist()
+        raise ValueError(
+            f"the encoder's output is NaN or infinite at {int(bad.sum())} of {len(rows)} places, the first at "
+            f"longitude {lon:g}, latitude {lat:g}"
+        )
+    return nn.functional.normalize(rows)
+
+
+@contextmanager
+def _evaluating(encoder: nn.Module) -> Iterator[None]:
+    modes = [(module, module.training) for module in encoder.modules()]
+    encoder.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training

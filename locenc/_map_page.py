@@ -1,0 +1,165 @@
+"""The page of `locenc.maps.plot`: world maps in the Equal Earth projection, with their legends."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from locenc._extras import require
+from locenc._land import SOUTH, LandGrid
+from locenc.coords import equal_earth
+from locenc.data import coastline
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Colours of the clusters, apart from one another and from the sea for normal, red-blind, green-blind and blue-blind
+#: eyes (a test computes by how much).
+PALETTE: tuple[str, ...] = (
+    "#4b4e0d", "#0c71eb", "#5df0a5", "#810b61", "#e4a522", "#f3bbfc", "#9089ae", "#cf105f",
+    "#695aa7", "#a2e573", "#949dfb", "#5ec4a9", "#b56c17", "#452c9f", "#184f32", "#7dac5d",
+)  # fmt: skip
+SEA, GRATICULE, INK, COAST, REST = "#eef2f6", "#d3dae2", "#222222", "#333333", "#dddddd"
+CHANNELS = {"red": "#d8433c", "green": "#3fa34d", "blue": "#3c6fd8"}
+
+# The page, in inches.
+WIDTH, MARGIN, GAP, FOOT = 12.0, 0.25, 0.3, 0.72
+TITLE, LEGEND, STRIP = 0.38, 0.62, 0.17
+PANEL = (WIDTH - 2 * MARGIN - GAP) / 2
+
+
+class View(NamedTuple):
+    """What is drawn of one encoder.
+
+    Attributes
+    ----------
+    title : str
+        Its name.
+    channels : ndarray
+        (N, 3) red, green and blue of each land cell, in [0, 1].
+    shares : ndarray
+        (3,) share of the embedding's variance behind each of them.
+    labels : ndarray
+        (N,) cluster of each land cell.
+    cluster_areas : ndarray
+        (clusters,) share of the land area in each cluster.
+    agreement : float
+        Normalised mutual information of the clusters with the reference.
+    """
+
+    title: str
+    channels: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    cluster_areas: NDArray[np.float64]
+    agreement: float
+
+
+def draw_page(views: Sequence[View], grid: LandGrid, reference_name: str) -> "Figure":
+    """Draw a row of two maps for each view, legends below each, notes at the foot."""
+    palette = require("matplotlib.colors", extra="geo").to_rgba_array(PALETTE)[:, :3]
+    left, bottom, right, top = _outline().min(0)[0], _outline().min(0)[1], *_outline().max(0)
+    map_height = PANEL * (top - bottom) / (right - left)
+    row_height = TITLE + map_height + LEGEND
+    height = len(views) * row_height + FOOT
+    figure = require("matplotlib.figure", extra="geo").Figure((WIDTH, height), facecolor="white")
+
+    def axes(column: int, from_top: float, tall: float, label: str) -> Any:
+        x = MARGIN + column * (PANEL + GAP)
+        box = (x / WIDTH, 1 - (from_top + tall) / height, PANEL / WIDTH, tall / height)
+        panel = figure.add_axes(box, label=label)
+        panel.set_axis_off()
+        return panel
+
+    for row, view in enumerate(views):
+        y = row * row_height + TITLE
+        count = len(view.cluster_areas)
+        for column, (heading, colours) in enumerate(
+            [("principal components", 0.05 + 0.9 * view.channels), (f"{count} clusters", palette[view.labels])]
+        ):
+            panel = axes(column, y, map_height, f"{view.title}: {heading}")
+            panel.set_title(f"{view.title}: {heading}", loc="left", fontsize=11, color=INK, pad=4)
+            _draw_world(panel, grid, colours)
+        y += map_height + 0.08
+        _variance_legend(axes(0, y, STRIP, f"{view.title}: variance"), view.shares)
+        legend = axes(1, y, STRIP, f"{view.title}: areas")
+        _cluster_legend(legend, view.cluster_areas, palette)
+        _note(legend, f"Normalised mutual information with {reference_name}: {view.agreement:.3f}", -1.5)
+    figure.text(MARGIN / WIDTH, 0.12 / height, _foot(grid), fontsize=8, color=INK, va="bottom", linespacing=1.45)
+    return figure
+
+
+def _draw_world(panel: Any, grid: LandGrid, colours: NDArray[np.float64]) -> None:
+    """Draw the cells that have colours, between the sea and the coastlines."""
+    collections = require("matplotlib.collections", extra="geo")
+    outline = require("matplotlib.patches", extra="geo").Polygon(_outline(), facecolor=SEA, edgecolor="none")
+    panel.add_patch(outline)
+    cells = grid.spread(np.column_stack([colours, np.ones(len(colours))]))  # the sea stays transparent
+    x, y = np.moveaxis(_project(grid.corners), -1, 0)
+    parts = [
+        collections.LineCollection(_graticule(), colors=GRATICULE, linewidths=0.4),
+        panel.pcolormesh(x, y, cells, rasterized=True),
+        collections.LineCollection([_project(ring) for ring in coastline()], colors=COAST, linewidths=0.45),
+    ]
+    for order, part in enumerate(parts):
+        part.set(zorder=2 + order, clip_path=outline)
+        panel.add_collection(part, autolim=False)
+    edge = np.append(_outline(), _outline()[:1], 0)
+    panel.plot(*edge.T, color=COAST, linewidth=0.7, zorder=6, clip_on=False)
+    panel.set(xlim=edge[:, 0][[edge[:, 0].argmin(), edge[:, 0].argmax()]], ylim=(edge[:, 1].min(), edge[:, 1].max()))
+
+
+def _variance_legend(strip: Any, shares: NDArray[np.float64]) -> None:
+    """A bar of the whole variance, with the part behind each colour, and the numbers below it."""
+    starts = np.concatenate([[0], np.cumsum(shares)])
+    strip.barh([0] * 4, [*shares, 1 - starts[-1]], left=starts, height=1, color=[*CHANNELS.values(), REST])
+    strip.set(xlim=(0, 1), ylim=(-0.5, 0.5))
+    parts = ", ".join(f"{name} {share:.0%}" for name, share in zip(CHANNELS, shares, strict=True))
+    _note(strip, f"Variance shown: {shares.sum():.0%} ({parts}; grey: not shown)", -0.5)
+
+
+def _cluster_legend(strip: Any, areas: NDArray[np.float64], palette: NDArray[np.float64]) -> None:
+    """A numbered box for each cluster, its share of the land area below it."""
+    strip.bar(range(len(areas)), 1, width=0.92, bottom=-0.5, color=palette[: len(areas)])
+    for number, (area, colour) in enumerate(zip(areas, palette, strict=False)):
+        ink = "white" if colour @ [0.299, 0.587, 0.114] < 0.5 else INK
+        centre = {"ha": "center", "fontsize": 7.5}
+        strip.text(number, 0, str(number + 1), color=ink, va="center_baseline", **centre)
+        strip.text(number, -0.62, f"{area:.0%}", color=INK, va="top", **centre)
+    strip.set(xlim=(-0.46, len(areas) - 0.54), ylim=(-0.5, 0.5))
+
+
+def _note(strip: Any, text: str, below: float) -> None:
+    strip.text(0, below, text, transform=strip.transAxes, fontsize=9, color=INK, va="top")
+
+
+def _foot(grid: LandGrid) -> str:
+    return (
+        "Left: the first three principal components of the embedding as red, green and blue; places of similar colour "
+        "have similar embeddings.\n"
+        "Right: k-means clusters of the embedding with their shares of the land area, numbered by area in the first "
+        "row; other rows take number and colour of the cluster they overlap most.\n"
+        f"Land cells of {grid.resolution:g}° north of {-SOUTH:g}° S, weighted by area. Mutual information: 0 is "
+        "independence, 1 the same partition. Equal Earth projection; coastlines: Natural Earth."
+    )
+
+
+def _project(lonlat: ArrayLike) -> NDArray[np.float64]:
+    points: NDArray[np.float64] = equal_earth(torch.tensor(np.asarray(lonlat))).numpy()
+    return points
+
+
+def _outline() -> NDArray[np.float64]:
+    """Edge of the map: up the antimeridian, along the pole, down again; closed along the southern parallel."""
+    lat = np.linspace(SOUTH, 90, 151)
+    west, east = (np.column_stack([np.full_like(lat, lon), lat]) for lon in (-180.0, 180.0))
+    return _project(np.concatenate([west, east[::-1]]))
+
+
+def _graticule() -> list[NDArray[np.float64]]:
+    lat = np.linspace(SOUTH, 90, 151)
+    meridians = [np.column_stack([np.full_like(lat, lon), lat]) for lon in range(-120, 180, 60)]
+    parallels = [np.array([(-180.0, lat), (180.0, lat)]) for lat in range(-30, 90, 30)]
+    return [_project(line) for line in (*meridians, *parallels)]

@@ -1,0 +1,154 @@
+"""World maps of what a location encoder has learnt."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from torch import nn
+
+from locenc import _patterns
+from locenc._land import LandGrid, embed_land, land_grid
+from locenc._map_page import PALETTE, View, draw_page
+from locenc.data import land_cover, sample_raster
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["plot"]
+
+
+def plot(
+    *encoders: nn.Module,
+    titles: Sequence[str] | None = None,
+    resolution: float = 1.0,
+    num_clusters: int = 12,
+    reference: Callable[[NDArray[np.float64]], ArrayLike] | None = None,
+    reference_name: str = "land cover",
+    seed: int = 0,
+) -> "Figure":
+    """World maps of embeddings: a row of two for each encoder, principal components and clusters.
+
+    Embeddings are those of the centres of a grid's land cells, scaled to length one. Antarctica is left out: it is
+    one class of any reference. Every statistic weighs a cell by its area, so the Arctic counts for no more than it
+    covers.
+
+    - Left, the first three principal components as red, green and blue: similar colours are similar embeddings. Each
+      component is spread evenly over its colour's range, whatever its variance; the strip below shows the variance.
+    - Right, k-means clusters. Below them, their normalised mutual information with a reference
+      (2 I / (sum of both entropies)).
+
+    Colours compare between rows. Clusters of the first encoder are numbered by area; a cluster of another one takes
+    number and colour of the first encoder's that it shares most area with (one to one). Components of the first
+    encoder are red, green and blue in order, red towards the south, green and blue towards the north; those of another
+    take the colours, and the signs, by which they resemble the first encoder's most.
+
+    Parameters
+    ----------
+    *encoders : Module
+        Each maps (N, 2) float64 (longitude, latitude) in degrees to (N, d). They run in eval mode on their own device
+        and are left as they were.
+    titles : sequence of str, optional
+        One for each encoder; the classes' names by default.
+    resolution : float
+        Side of a grid cell in degrees, from 0.25 to 10; it must divide 180.
+    num_clusters : int
+        From 2 to 16, the number of colours.
+    reference : callable, optional
+        Maps (N, 2) longitudes and latitudes in degrees (an array) to (N,) integer codes, negative where there is no
+        class: such cells do not count in the mutual information. The IGBP land cover of `locenc.data` by default.
+    reference_name : str
+        What the reference holds, for the figure.
+    seed : int
+        Of k-means. Equal seeds give equal figures.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Not registered with pyplot; ``figure.savefig("maps.png", dpi=150)`` writes it.
+
+    Raises
+    ------
+    ImportError
+        If matplotlib, pillow or scikit-learn is missing.
+    TypeError
+        If an encoder is no module, or the reference's codes are no integers.
+    ValueError
+        For no encoder, another number of titles, a resolution or number of clusters out of range, an encoder's output
+        that is not (N, d) or not finite, or codes that are not (N,) or all negative.
+
+    References
+    ----------
+    Šavrič, Patterson & Jenny 2019, "The Equal Earth map projection".
+
+    Examples
+    --------
+    >>> import locenc
+    >>> locenc.maps.plot(locenc.Wrap(dim=8), resolution=10).get_size_inches()[0]
+    12.0
+    """
+    titles = _check(encoders, titles, num_clusters)
+    grid = land_grid(resolution)
+    classes = _classes(reference or _land_cover_codes, grid)
+    views: list[View] = []
+    for encoder, title in zip(encoders, titles, strict=True):
+        views.append(_view(embed_land(encoder, grid), grid, classes, num_clusters, seed, title, views[:1]))
+    return draw_page(views, grid, reference_name)
+
+
+def _check(encoders: Sequence[Any], titles: Sequence[str] | None, num_clusters: int) -> Sequence[str]:
+    if not encoders:
+        raise ValueError("expected at least one encoder, got none: plot(encoder)")
+    for position, encoder in enumerate(encoders):
+        if not isinstance(encoder, nn.Module):
+            raise TypeError(f"encoder {position} must be a torch module, got {type(encoder).__name__}")
+    if not 2 <= num_clusters <= len(PALETTE):
+        raise ValueError(
+            f"num_clusters must lie between 2 and {len(PALETTE)}, the colours there are, got {num_clusters}"
+        )
+    if titles is None:
+        names = [type(encoder).__name__ for encoder in encoders]
+        twice = {name for name, count in Counter(names).items() if count > 1}
+        return [f"{name} ({row})" if name in twice else name for row, name in enumerate(names, 1)]
+    if isinstance(titles, str) or len(titles) != len(encoders):
+        count = "one string" if isinstance(titles, str) else len(titles)
+        raise ValueError(f"titles must hold one title per encoder: {len(encoders)} encoders, got {count}")
+    return titles
+
+
+def _land_cover_codes(lonlat: NDArray[np.float64]) -> NDArray[np.int64]:
+    return sample_raster(land_cover(), lonlat).astype(np.int64) - 1  # water is no class
+
+
+def _classes(reference: Callable[[NDArray[np.float64]], ArrayLike], grid: LandGrid) -> NDArray[np.int64]:
+    codes = np.asarray(reference(grid.lonlat.copy()))
+    if codes.shape != (len(grid.lonlat),):
+        raise ValueError(f"reference must give one code per place, shape ({len(grid.lonlat)},), got {codes.shape}")
+    if codes.dtype.kind not in "iu":
+        raise TypeError(f"reference must give integer codes, negative where there is no class, got {codes.dtype}")
+    if (codes.astype(np.int64) < 0).all():
+        raise ValueError("reference has no class anywhere: every code is negative")
+    return codes.astype(np.int64)
+
+
+def _view(
+    embedding: NDArray[np.float32],
+    grid: LandGrid,
+    classes: NDArray[np.int64],
+    num_clusters: int,
+    seed: int,
+    title: str,
+    first: list[View],
+) -> View:
+    channels, shares = _patterns.principal_channels(embedding, grid.area)
+    labels = _patterns.clusters(embedding, grid.area, num_clusters, seed)
+    if first:
+        channels, order = _patterns.match_channels(channels, first[0].channels, grid.area)
+        shares = shares[order]
+        labels = _patterns.match_clusters(labels, first[0].labels, grid.area, num_clusters)
+    else:
+        channels = _patterns.turn_channels(channels, grid.lonlat[:, 1], grid.area)
+    known = classes >= 0
+    agreement = _patterns.mutual_information(labels[known], classes[known], grid.area[known])
+    return View(title, channels, shares, labels, np.bincount(labels, grid.area, num_clusters), agreement)
