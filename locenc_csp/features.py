@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 import locenc
 from locenc._files import atomic_write, write_text
@@ -18,7 +18,8 @@ from locenc_csp.datasets.table import PlaceTable
 
 __all__ = ["FeatureMatrix", "open_features", "write_features"]
 
-ROWS_PER_CHUNK, ROWS_PER_BATCH = 2048, 256
+ROWS_PER_CHUNK = 2048  # an interruption loses at most so many
+ROWS_PER_BATCH = 32  # intermediate results of so many small images stay in the cache
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class FeatureMatrix:
     ids: NDArray[np.str_]
     meta: dict[str, Any]
 
+    def rows(self, rows: NDArray[np.int64]) -> Tensor:
+        """Read some rows into memory: positions (M,) -> float32 tensor (M, F)."""
+        return torch.from_numpy(np.asarray(self.values[rows]))
+
     def check_ids(self, table: PlaceTable) -> None:
         """Make sure that the features belong to a table: the same ids in the same order.
 
@@ -55,7 +60,8 @@ class FeatureMatrix:
             row = differing[0]
             raise ValueError(
                 f"the features do not belong to this table: row {row} is {str(self.ids[row])!r} in the features and "
-                f"{str(table.ids[row])!r} in the table ({len(differing)} of the first {both} rows differ; {counts}): {hint}"
+                f"{str(table.ids[row])!r} in the table ({len(differing)} of the first {both} rows differ; "
+                f"{counts}): {hint}"
             )
         if len(self.ids) != len(table):
             longer, where = (self.ids, "features") if len(self.ids) > both else (table.ids, "table")
@@ -70,8 +76,8 @@ def write_features(
 ) -> FeatureMatrix:
     """Compute the features of all patches into a folder, or open them if they are there already.
 
-    The file ``meta.json`` is written last: a folder without it is unfinished, and the next call goes on from there, with
-    at most the last 2048 rows to do again.
+    The file ``meta.json`` is written last: a folder without it is unfinished, and the next call goes on from there,
+    with at most the last 2048 rows to do again.
 
     Parameters
     ----------
@@ -172,7 +178,8 @@ def open_features(folder: str | Path) -> FeatureMatrix:
     for name in ("meta.json", "features.npy", "ids.npy"):
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"no finished features in {folder} ({name} is missing): run `locenc-csp features` (it goes on where it was stopped)"
+                f"no finished features in {folder} ({name} is missing): run `locenc-csp features` "
+                "(it goes on where it was stopped)"
             )
     meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     try:

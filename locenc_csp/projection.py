@@ -65,7 +65,8 @@ class FrozenProjection(nn.Module):
         ValueError
             If fewer than two rows are given.
         """
-        rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.sort(rows)
+        rows = np.arange(len(values))[rows]
+        rows.sort()
         if len(rows) < 2:
             raise ValueError(f"principal components need at least two rows, got {len(rows)}")
         chunks = [rows[start : start + ROWS_PER_CHUNK] for start in range(0, len(rows), ROWS_PER_CHUNK)]

@@ -97,7 +97,8 @@ class RandomConvFeatures(nn.Module):
         _check(tuple(patches.shape), str(patches.dtype).removeprefix("torch."), self.filters.shape[-1])
         images = ((patches.to(self.mean.dtype) - self.mean) / self.scale).permute(0, 3, 1, 2)
         response = nn.functional.conv2d(images, self.filters)
-        total, size = response.mean((2, 3)), response.abs().mean((2, 3))
+        total = response.mean((2, 3))
+        size = response.abs_().mean((2, 3))  # in place: a second copy would not fit the cache
         return torch.cat([size + total, size - total], dim=1) / 2
 
 
