@@ -108,7 +108,9 @@ def embed_land(encoder: nn.Module, grid: LandGrid) -> NDArray[np.float32]:
     weights = next(chain(encoder.parameters(), encoder.buffers()), None)
     device = torch.device("cpu") if weights is None else weights.device
     with _evaluating(encoder), torch.no_grad():
-        parts = [_checked(encoder(lonlat.to(device)), lonlat) for lonlat in torch.from_numpy(grid.lonlat).split(CHUNK)]
+        parts = [
+            _checked(encoder(lonlat.to(device)), lonlat) for lonlat in torch.split(torch.from_numpy(grid.lonlat), CHUNK)
+        ]
     embedding: NDArray[np.float32] = torch.cat(parts).numpy()
     return embedding
 

@@ -60,11 +60,11 @@ class View(NamedTuple):
 def draw_page(views: Sequence[View], grid: LandGrid, reference_name: str) -> "Figure":
     """Draw a row of two maps for each view, legends below each, notes at the foot."""
     palette = require("matplotlib.colors", extra="geo").to_rgba_array(PALETTE)[:, :3]
-    left, bottom, right, top = _outline().min(0)[0], _outline().min(0)[1], *_outline().max(0)
-    map_height = PANEL * (top - bottom) / (right - left)
+    across, upward = np.ptp(_outline(), axis=0)
+    map_height = PANEL * upward / across
     row_height = TITLE + map_height + LEGEND
     height = len(views) * row_height + FOOT
-    figure = require("matplotlib.figure", extra="geo").Figure((WIDTH, height), facecolor="white")
+    figure: Figure = require("matplotlib.figure", extra="geo").Figure((WIDTH, height), facecolor="white", layout="none")
 
     def axes(column: int, from_top: float, tall: float, label: str) -> Any:
         x = MARGIN + column * (PANEL + GAP)
@@ -93,22 +93,22 @@ def draw_page(views: Sequence[View], grid: LandGrid, reference_name: str) -> "Fi
 
 def _draw_world(panel: Any, grid: LandGrid, colours: NDArray[np.float64]) -> None:
     """Draw the cells that have colours, between the sea and the coastlines."""
-    collections = require("matplotlib.collections", extra="geo")
+    lines = require("matplotlib.collections", extra="geo").LineCollection
     outline = require("matplotlib.patches", extra="geo").Polygon(_outline(), facecolor=SEA, edgecolor="none")
     panel.add_patch(outline)
     cells = grid.spread(np.column_stack([colours, np.ones(len(colours))]))  # the sea stays transparent
     x, y = np.moveaxis(_project(grid.corners), -1, 0)
-    parts = [
-        collections.LineCollection(_graticule(), colors=GRATICULE, linewidths=0.4),
-        panel.pcolormesh(x, y, cells, rasterized=True),
-        collections.LineCollection([_project(ring) for ring in coastline()], colors=COAST, linewidths=0.45),
-    ]
-    for order, part in enumerate(parts):
-        part.set(zorder=2 + order, clip_path=outline)
-        panel.add_collection(part, autolim=False)
+    coast = [_project(ring) for ring in coastline()]
+    for part in (
+        panel.add_collection(lines(_graticule(), colors=GRATICULE, linewidths=0.4, zorder=2)),
+        panel.pcolormesh(x, y, cells, rasterized=True, zorder=3),
+        panel.add_collection(lines(coast, colors=COAST, linewidths=0.45, zorder=4)),
+    ):
+        part.set_clip_path(outline)
     edge = np.append(_outline(), _outline()[:1], 0)
-    panel.plot(*edge.T, color=COAST, linewidth=0.7, zorder=6, clip_on=False)
-    panel.set(xlim=edge[:, 0][[edge[:, 0].argmin(), edge[:, 0].argmax()]], ylim=(edge[:, 1].min(), edge[:, 1].max()))
+    panel.plot(*edge.T, color=COAST, linewidth=0.7, zorder=5, clip_on=False)
+    (west, south), (east, north) = edge.min(0), edge.max(0)
+    panel.set(xlim=(west, east), ylim=(south, north))
 
 
 def _variance_legend(strip: Any, shares: NDArray[np.float64]) -> None:

@@ -70,8 +70,9 @@ def match_channels(channels: Floats, target: Floats, area: Floats) -> tuple[Floa
         Which of the given channels went where.
     """
     covariance = (channels * area[:, None]).T @ (target - area @ target)
-    order = list(max(permutations(range(3)), key=lambda order: np.abs(covariance[order, range(3)]).sum()))
-    return np.where(covariance[order, range(3)] < 0, 1 - channels[:, order], channels[:, order]), order
+    kept = [0, 1, 2]
+    order = max(map(list, permutations(kept)), key=lambda order: float(np.abs(covariance[order, kept]).sum()))
+    return np.where(covariance[order, kept] < 0, 1 - channels[:, order], channels[:, order]), order
 
 
 def clusters(embedding: NDArray[np.float32], area: Floats, num_clusters: int, seed: int) -> Codes:
@@ -80,8 +81,9 @@ def clusters(embedding: NDArray[np.float32], area: Floats, num_clusters: int, se
     with require("threadpoolctl", extra="geo").threadpool_limits(1):
         kmeans = cluster.KMeans(num_clusters, n_init=4, random_state=seed)
         found = kmeans.fit_predict(embedding, sample_weight=area * len(area)).astype(np.int64)
-    by_area = np.argsort(-np.bincount(found, area, num_clusters), kind="stable")
-    return np.argsort(by_area)[found]
+    by_area = np.argsort(-area_by_code(found, area, num_clusters), kind="stable")
+    numbers: Codes = np.argsort(by_area)[found]
+    return numbers
 
 
 def match_clusters(labels: Codes, target: Codes, area: Floats, num_clusters: int) -> Codes:
@@ -90,6 +92,11 @@ def match_clusters(labels: Codes, target: Codes, area: Floats, num_clusters: int
     _, numbers = require("scipy.optimize", extra="geo").linear_sum_assignment(overlap, maximize=True)
     matched: Codes = numbers[labels]
     return matched
+
+
+def area_by_code(codes: Codes, area: Floats, num_codes: int) -> Floats:
+    """Summed (N,) area of each of the codes 0 to num_codes - 1."""
+    return np.bincount(codes, area, num_codes).astype(np.float64)
 
 
 def mutual_information(labels: Codes, classes: Codes, area: Floats) -> float:
@@ -117,11 +124,12 @@ def mutual_information(labels: Codes, classes: Codes, area: Floats) -> float:
 def _equalised(values: NDArray[np.float32], area: Floats) -> Floats:
     """Weighted distribution function of the values, straight within each of 1024 intervals (so noise stays small)."""
     mass, edges = np.histogram(values, bins=1024, weights=area)
-    return np.interp(values, edges, np.concatenate([[0.0], np.cumsum(mass)])) / mass.sum()
+    heights: Floats = np.interp(values, edges, np.concatenate([[0.0], np.cumsum(mass)])) / mass.sum()
+    return heights
 
 
 def _shared_area(labels: Codes, classes: Codes, area: Floats, shape: tuple[int, int]) -> Floats:
-    return np.bincount(labels * shape[1] + classes, area, shape[0] * shape[1]).reshape(shape)
+    return area_by_code(labels * shape[1] + classes, area, shape[0] * shape[1]).reshape(shape)
 
 
 def _entropy(shares: Floats) -> float:

@@ -8,9 +8,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from locenc import _patterns
 from locenc._land import LandGrid, embed_land, land_grid
 from locenc._map_page import PALETTE, View, draw_page
+from locenc._patterns import (
+    area_by_code,
+    clusters,
+    match_channels,
+    match_clusters,
+    mutual_information,
+    principal_channels,
+    turn_channels,
+)
 from locenc.data import land_cover, sample_raster
 
 if TYPE_CHECKING:
@@ -93,7 +101,8 @@ def plot(
     classes = _classes(reference or _land_cover_codes, grid)
     views: list[View] = []
     for encoder, title in zip(encoders, titles, strict=True):
-        views.append(_view(embed_land(encoder, grid), grid, classes, num_clusters, seed, title, views[:1]))
+        first = views[0] if views else None
+        views.append(_view(title, embed_land(encoder, grid), grid, classes, num_clusters, seed, first))
     return draw_page(views, grid, reference_name)
 
 
@@ -133,22 +142,22 @@ def _classes(reference: Callable[[NDArray[np.float64]], ArrayLike], grid: LandGr
 
 
 def _view(
+    title: str,
     embedding: NDArray[np.float32],
     grid: LandGrid,
     classes: NDArray[np.int64],
     num_clusters: int,
     seed: int,
-    title: str,
-    first: list[View],
+    first: View | None,
 ) -> View:
-    channels, shares = _patterns.principal_channels(embedding, grid.area)
-    labels = _patterns.clusters(embedding, grid.area, num_clusters, seed)
-    if first:
-        channels, order = _patterns.match_channels(channels, first[0].channels, grid.area)
-        shares = shares[order]
-        labels = _patterns.match_clusters(labels, first[0].labels, grid.area, num_clusters)
+    channels, shares = principal_channels(embedding, grid.area)
+    labels = clusters(embedding, grid.area, num_clusters, seed)
+    if first is None:
+        channels = turn_channels(channels, grid.lonlat[:, 1], grid.area)
     else:
-        channels = _patterns.turn_channels(channels, grid.lonlat[:, 1], grid.area)
+        channels, order = match_channels(channels, first.channels, grid.area)
+        shares = shares[order]
+        labels = match_clusters(labels, first.labels, grid.area, num_clusters)
     known = classes >= 0
-    agreement = _patterns.mutual_information(labels[known], classes[known], grid.area[known])
-    return View(title, channels, shares, labels, np.bincount(labels, grid.area, num_clusters), agreement)
+    agreement = mutual_information(labels[known], classes[known], grid.area[known])
+    return View(title, channels, shares, labels, area_by_code(labels, grid.area, num_clusters), agreement)
