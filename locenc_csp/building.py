@@ -41,10 +41,12 @@ def build_features(recipe: Features) -> Path:
     FileNotFoundError, ValueError, OSError
         If the data set is missing or damaged, or the folder cannot be written.
     """
-    from locenc_csp.datasets.bluemarble import open_patches
-    from locenc_csp.random_convolutions import write_random_convolutions
+    from locenc_csp.datasets.bluemarble import checksum, open_patches
+    from locenc_csp.features import write_features
+    from locenc_csp.random_conv import RandomConvFeatures
 
     out = recipe.out or recipe.data / "features"
     data = open_patches(recipe.data)
-    write_random_convolutions(out, data.patches, data.table.ids, num_filters=recipe.num_filters, seed=recipe.seed)
+    extractor = RandomConvFeatures.fit(data.patches, num_filters=recipe.num_filters, seed=recipe.seed)
+    write_features(out, extractor, data.patches, ids=data.table.ids, source=checksum(recipe.data))
     return out

@@ -77,7 +77,7 @@ def _prepare(recipe: Demo, clock: "_Clock") -> study.Workplace:
     from locenc_csp.building import build_data, build_features
 
     with clock("data set"):
-        build_data(Data(out=recipe.data))
+        build_data(Data(out=recipe.data, num_points=recipe.num_points))
     with clock("image features"):
         features = build_features(Features(data=recipe.data))
     recipe.out.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locenc._extras import require
-from locenc_csp.features import FeatureMatrix, FrozenProjection
+from locenc_csp.features import FeatureMatrix
+from locenc_csp.projection import FrozenProjection
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 
@@ -56,25 +57,26 @@ def image_probabilities(
     if len(train) == 0:
         raise ValueError("an image classifier needs at least one labelled training row, got none")
     linear = require("sklearn.linear_model", extra="csp")
-    width = min(num_components, features.values.shape[1], len(unlabelled))
-    projection = FrozenProjection.fit(features.values, unlabelled, num_components=width)
-
-    def inputs(of: Rows) -> NDArray[np.float32]:
-        projected: NDArray[np.float32] = projection(features.rows(of)).numpy()
-        return projected
+    projection = FrozenProjection.fit(features.values, rows=unlabelled, num_components=num_components)
 
     known = np.unique(codes[train])
     result = np.zeros((len(rows), num_classes))
     if len(known) == 1:
         result[:, known] = 1
         return result
+
+    def inputs(of: Rows) -> NDArray[np.float32]:
+        projected: NDArray[np.float32] = projection(features.rows(of)).numpy()
+        return projected
+
+    training, validation = inputs(train), inputs(val)
     best, best_score = None, -1.0
     for strength in STRENGTHS:
-        model = linear.LogisticRegression(C=strength, max_iter=300)
+        model = linear.LogisticRegression(C=strength, max_iter=100, tol=1e-3)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=".*failed to converge.*|.*lbfgs.*")  # validation decides
-            model.fit(inputs(train), codes[train])
-        score = float(model.score(inputs(val), codes[val])) if len(val) else 0.0
+            warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # validation decides
+            model.fit(training, codes[train])
+        score = float(model.score(validation, codes[val])) if len(val) else 0.0
         if score > best_score:
             best, best_score = model, score
     result[:, known] = best.predict_proba(inputs(rows))  # type: ignore[union-attr]

@@ -17,9 +17,10 @@ from locenc.registry import default_network
 from locenc_csp import negatives
 from locenc_csp.datasets.table import PlaceTable, read_table
 from locenc_csp.dual_encoder import DualEncoder
-from locenc_csp.features import FeatureMatrix, FrozenProjection, open_features
+from locenc_csp.features import FeatureMatrix, open_features
 from locenc_csp.loop import fit
 from locenc_csp.objectives import PRESETS, Objective
+from locenc_csp.projection import FrozenProjection
 from locenc_csp.recipes import Encoder, Pretrain
 from locenc_csp.search import retrieval
 
@@ -138,8 +139,8 @@ def _model(recipe: Pretrain, features: FeatureMatrix, rows: Rows) -> tuple[DualE
     encoder = build_encoder(recipe.encoder, seed=recipe.schedule.seed)
     projection, width = None, features.values.shape[1]
     if recipe.image_components is not None:
-        width = min(recipe.image_components, width, len(rows))
-        projection = FrozenProjection.fit(features.values, rows, num_components=width)
+        projection = FrozenProjection.fit(features.values, rows=rows, num_components=recipe.image_components)
+        width = projection.dim
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.schedule.seed + 1)
         if objective.needs_decoder:

@@ -179,6 +179,8 @@ class Demo:
     """Folder of the results; a study found there is continued."""
     data: Path = field(default_factory=lambda: default_cache() / "bluemarble")
     """Folder of the data set; built once."""
+    num_points: int = 30_000
+    """Places of the data set, if it is built."""
     quick: bool = False
     """One split, 5 % of the labels, four rows: two minutes."""
     seed: int = 0
