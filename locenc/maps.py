@@ -93,8 +93,9 @@ def plot(
     Examples
     --------
     >>> import locenc
-    >>> locenc.maps.plot(locenc.Wrap(dim=8), resolution=10).get_size_inches()[0]
-    12.0
+    >>> figure = locenc.maps.plot(locenc.Wrap(dim=8), resolution=10)
+    >>> figure.axes[1].get_title(loc="left")
+    'Wrap: 12 clusters'
     """
     titles = _check(encoders, titles, num_clusters)
     grid = land_grid(resolution)
