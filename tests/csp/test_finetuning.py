@@ -1,0 +1,142 @@
+"""Fine-tuning and evaluation on a small set."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from locenc_csp.baselines import baselines
+from locenc_csp.datasets.table import PlaceTable, write_table
+from locenc_csp.evaluating import evaluate
+from locenc_csp.evaluation import multiply_prior, scores
+from locenc_csp.finetuned import HEAD, load_finetuned, location_probabilities
+from locenc_csp.finetuning import finetune, make_task
+from locenc_csp.pretraining import pretrain
+from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
+
+ENCODER = Encoder(dim=16, network="residual", network_options={"depth": 1, "dropout": 0.1})
+
+
+def recipe(small: object, out: str = "tuned", **changes: object) -> Finetune:
+    return Finetune(small.table_path, small.folder / out, "label", encoder=ENCODER, batch_size=32, **changes)
+
+
+@pytest.mark.parametrize("head", ["softmax", "presence"])
+def test_it_learns_the_labels(small: object, head: str) -> None:
+    job = recipe(small, head=head, modes=("full",), lrs=(1e-2,))
+    result = finetune(job, progress=False)
+    assert result["chosen"]["val_top1"] > 0.8
+    assert result["classes"] == ["dry", "green", "icy"]
+    assert result["num_labels"] == 120
+    report = evaluate(Evaluate(job.out, small.table_path, features=small.features))
+    assert report["scores"]["location"]["count"] == 39  # one test row has no location
+    assert report["scores"]["product"]["count"] == report["scores"]["image"]["count"] == 40
+    assert report["scores"]["location"]["top1"] > 0.8
+    assert json.loads((job.out / "scores.json").read_text()) == report
+
+
+def test_the_scores_are_those_of_the_saved_model(small: object) -> None:
+    job = recipe(small, modes=("full",), lrs=(1e-2,))
+    finetune(job, progress=False)
+    encoder, head, _ = load_finetuned(job.out)
+    table = small.table
+    test = np.flatnonzero((table.columns["split"] == "test") & table.has_location)
+    expected = scores(location_probabilities(encoder, head, table.lonlat[test]), table.labels("label").codes[test])
+    assert evaluate(Evaluate(job.out, small.table_path))["scores"]["location"]["top1"] == expected.top1
+
+
+def test_a_row_without_a_location_falls_back_to_the_image(small: object) -> None:
+    job = recipe(small, modes=("full",))
+    finetune(job, progress=False)
+    rng = np.random.default_rng(0)
+    image = rng.dirichlet(np.ones(3), size=len(small.table))
+    np.save(small.folder / "image.npy", image)
+    report = evaluate(Evaluate(job.out, small.table_path, image_probabilities=small.folder / "image.npy"))
+    encoder, head, _ = load_finetuned(job.out)
+    test = np.flatnonzero(small.table.columns["split"] == "test")
+    placed = small.table.has_location[test]
+    location = np.full((len(test), 3), np.nan)
+    location[placed] = location_probabilities(encoder, head, small.table.lonlat[test[placed]])
+    product = multiply_prior(image[test], location, has_location=placed)
+    assert np.allclose(product[~placed], image[test][~placed])
+    assert report["scores"]["product"]["top1"] == scores(product, small.table.labels("label").codes[test]).top1
+
+
+def test_pretrained_frozen_or_full_is_chosen_on_validation(small: object) -> None:
+    run = Pretrain(
+        small.table_path,
+        small.features,
+        small.folder / "run",
+        split="split",
+        encoder=ENCODER,
+        image_components=None,
+        schedule=Schedule(epochs=20, batch_size=32),
+    )
+    encoder = pretrain(run, progress=False)
+    result = finetune(recipe(small, pretrained=run.out, label_ratio=0.5, steps=40), progress=False)
+    assert [candidate["mode"] for candidate in result["candidates"]] == ["frozen", "full"]
+    assert result["chosen"]["val_top1"] == max(candidate["val_top1"] for candidate in result["candidates"])
+    assert result["num_labels"] in (59, 60, 61)
+    again = finetune(recipe(small, "again", pretrained=encoder, label_ratio=0.5, steps=40), progress=False)
+    assert again["candidates"] == result["candidates"]
+
+
+def test_a_finished_run_is_not_done_again(small: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = finetune(recipe(small, steps=5), progress=False)
+    monkeypatch.setattr("locenc_csp.finetuning.fit", None)
+    assert finetune(recipe(small, steps=5), progress=False) == first
+    with pytest.raises(TypeError):
+        finetune(recipe(small, steps=6), progress=False)
+
+
+def test_seeds_decide_the_labels_and_the_result(small: object) -> None:
+    tasks = [make_task(small.table, recipe(small, label_ratio=0.2, seed=seed)) for seed in (0, 0, 1)]
+    assert np.array_equal(tasks[0].train, tasks[1].train)
+    assert not np.array_equal(tasks[0].train, tasks[2].train)
+    first, second = (finetune(recipe(small, f"run-{i}", steps=20), progress=False) for i in range(2))
+    assert first["candidates"] == second["candidates"]
+
+
+def test_baselines(small: object) -> None:
+    result = baselines(recipe(small), small.features, image_out=small.folder / "base" / "image.npy")
+    image = np.load(small.folder / "base" / "image.npy")
+    assert image.shape == (240, 3)
+    assert np.allclose(image.sum(1), 1, atol=1e-6)
+    assert result["image"]["count"] == 40
+    assert result["nearest_neighbour"]["count"] == 39
+    assert result["nearest_neighbour"]["top1"] > 0.6
+
+
+def test_bad_input(small: object) -> None:
+    with pytest.raises(ValueError, match=r"'lable'.*label"):
+        finetune(replace(recipe(small), label="lable"), progress=False)
+    with pytest.raises(FileNotFoundError, match="no table at"):
+        finetune(replace(recipe(small), table=Path("nowhere.parquet")), progress=False)
+    with pytest.raises(FileNotFoundError, match=r"no model\.safetensors in .*nowhere"):
+        finetune(recipe(small, pretrained=small.folder / "nowhere"), progress=False)
+    with pytest.raises(FileNotFoundError, match=r"no result\.json in .*expected the output folder"):
+        evaluate(Evaluate(small.folder / "nowhere", small.table_path))
+    with pytest.raises(ValueError, match="no candidate to train"):
+        finetune(recipe(small, modes=()), progress=False)
+
+
+def test_no_labelled_row(small: object) -> None:
+    table = small.table
+    columns = {**table.columns, "split": np.full(len(table), "pool")}
+    write_table(PlaceTable(table.ids, table.lonlat, columns), small.table_path)
+    with pytest.raises(ValueError, match="no labelled training row: no row has role 'train' in 'split'"):
+        finetune(recipe(small), progress=False)
+
+
+def test_damaged_files_and_other_probabilities(small: object) -> None:
+    job = recipe(small, steps=3)
+    finetune(job, progress=False)
+    np.save(small.folder / "image.npy", np.ones((240, 4)) / 4)
+    with pytest.raises(ValueError, match=r"has shape \(240, 4\), expected .*3 classes"):
+        evaluate(Evaluate(job.out, small.table_path, image_probabilities=small.folder / "image.npy"))
+    path = job.out / HEAD
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(ValueError, match=r"head\.safetensors is damaged or does not fit .*run finetune again"):
+        load_finetuned(job.out)
