@@ -6,7 +6,7 @@ from typing import Any
 
 from locenc_csp.recipes import Data, Demo, Evaluate, Features, Finetune, Pretrain
 
-COMMANDS: dict[str, type[Any]] = {
+COMMANDS: dict[str, Callable[..., Any]] = {
     "data": Data,
     "features": Features,
     "pretrain": Pretrain,

@@ -88,14 +88,16 @@ def _draw(recipe: Demo, encoder: Path) -> Path:
     """Draw the embedding before and after pre-training, with the clusters' agreement with climate zones."""
     import locenc
     from locenc import maps
-    from locenc_csp.datasets.sources import KOEPPEN, read_image
+    from locenc_csp.datasets.sources import KOEPPEN, KOEPPEN_ZONES, read_image
     from locenc_csp.pretraining import build_encoder
 
-    zones = read_image(KOEPPEN)
+    zones = read_image(KOEPPEN).astype("int16")
+    zones[zones == KOEPPEN_ZONES.index("Ocean") + 1] = -1  # no class
     figure = maps.plot(
         build_encoder(study.WRAP, seed=recipe.seed),
         locenc.from_pretrained(encoder),
         titles=["untrained", "after CSP-NCE-B on all patches"],
+        num_clusters=10,
         reference=lambda lonlat: locenc.data.sample_raster(zones, lonlat),
         reference_name="Köppen zones",
     )
@@ -111,13 +113,14 @@ def _environment() -> dict[str, str | int | None]:
 
 
 class _Clock:
-    """Seconds of each stage."""
+    """Announces each stage and keeps its seconds."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
+        print(f"- {stage}", flush=True)
         start = time.perf_counter()
         yield
         self.seconds[stage] = round(time.perf_counter() - start, 1)

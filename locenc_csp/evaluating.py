@@ -124,7 +124,8 @@ def _image_probabilities(
                 f"{recipe.image_probabilities} has shape {given.shape}, expected a row for each of the table's "
                 f"{len(table)} places and a column for each of its {num_classes} classes, sorted by name"
             )
-        return given[rows]
+        chosen: Probabilities = given[rows]
+        return chosen
     if recipe.features is None:
         return None
     features = open_features(recipe.features)

@@ -8,7 +8,6 @@ nothing from L about the other three. The published runs used ``sphericalold`` (
 leaves out the corners of the map and crowds the high latitudes.
 """
 
-import difflib
 import math
 from collections.abc import Callable
 from typing import Protocol
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from locenc._names import unknown
 from locenc.coords import as_lonlat
 from locenc_csp._sphere import EARTH_RADIUS_KM, great_circle_km
 
@@ -209,9 +209,7 @@ def make(name: str, *, lonlat: object = None, min_km: float = 0.0) -> Sampler:
     elif name in simple:
         sampler = simple[name]()
     else:
-        near = difflib.get_close_matches(str(name), SAMPLERS, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown negatives {name!r}.{hint} There are {', '.join(map(repr, SAMPLERS))}.")
+        raise ValueError(unknown("negatives", name, SAMPLERS))
     return at_least(min_km, sampler) if min_km else sampler
 
 

@@ -149,7 +149,7 @@ class Finetune:
     """Cross-entropy, or the presence-only full loss of Mac Aodha et al. 2019."""
     steps: int | None = None
     """Steps of each candidate; 200, 400 or 800 by the number of labels unless given."""
-    batch_size: int = 256
+    batch_size: int = 128
     """Rows in a batch."""
     seed: int = 0
     """Of the label draw, the head, batches and dropout."""

@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A module may import, at its top level, those of its own row and of the rows below.
 ROWS = [
-    {"locenc.pretrained", "locenc.maps", "locenc.encoders"},
-    {"locenc._land", "locenc._patterns", "locenc._map_page"},
+    {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.encoders"},
+    {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
     {"locenc.registry"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position"},
     {"locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},

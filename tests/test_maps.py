@@ -16,11 +16,11 @@ from sklearn.metrics import normalized_mutual_info_score
 from torch import nn
 
 import locenc
-from locenc._land import land_grid
-from locenc._map_page import PALETTE, SEA
-from locenc._patterns import mutual_information
 from locenc.coords import equal_earth
 from locenc.data import land_cover, land_mask, sample_raster
+from locenc.maps.land import land_grid
+from locenc.maps.page import PALETTE, SEA
+from locenc.maps.patterns import mutual_information
 
 
 class Formula(nn.Module):

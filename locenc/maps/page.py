@@ -8,9 +8,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from locenc._extras import require
-from locenc._land import SOUTH, LandGrid
 from locenc.coords import equal_earth
 from locenc.data import coastline
+from locenc.maps.land import SOUTH, LandGrid
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
-from locenc._land import LandGrid, embed_land, land_grid
-from locenc._map_page import PALETTE, View, draw_page
-from locenc._patterns import (
+from locenc.data import land_cover, sample_raster
+from locenc.maps.land import LandGrid, embed_land, land_grid
+from locenc.maps.page import PALETTE, View, draw_page
+from locenc.maps.patterns import (
     area_by_code,
     clusters,
     match_channels,
@@ -19,7 +20,6 @@ from locenc._patterns import (
     principal_channels,
     turn_channels,
 )
-from locenc.data import land_cover, sample_raster
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

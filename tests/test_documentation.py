@@ -1,0 +1,47 @@
+"""What the texts show runs: the README's Python, and the examples in docstrings."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+import locenc
+import locenc_csp
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+
+MODULES = [
+    module.name
+    for package in (locenc, locenc_csp)
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+    if not module.name.endswith(".cli")
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name: str) -> None:
+    module = importlib.import_module(name)
+    results = doctest.testmod(module, extraglobs={"torch": torch, "locenc": locenc})
+    assert results.failed == 0
+
+
+def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert blocks
+    shared: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), shared)
+
+
+def test_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
+    text = README.read_text(encoding="utf-8")
+    commands = re.findall(r"<!-- command: (\w+) -->\n```\n(.*?)```", text, flags=re.DOTALL)
+    assert [name for name, _ in commands] == ["demo", "tests"]
+    for _, command in commands:
+        assert command.count("\n") == 1
+        assert "pip install" in command
