@@ -168,7 +168,7 @@ def test_make():
         assert torch.equal(made, EVERY[name](PLACES, 2, torch.Generator().manual_seed(1)))
     far = make("sphere", min_km=500)(PLACES, 2, torch.Generator().manual_seed(1))
     assert torch.equal(far, EVERY["far"](PLACES, 2, torch.Generator().manual_seed(1)))
-    with pytest.raises(ValueError, match=r"unknown negatives 'lands'\. Did you mean 'land'\? There are 'sphere'"):
+    with pytest.raises(ValueError, match=r"unknown negatives 'lands'\. Did you mean 'land'\? There are: sphere"):
         make("lands")
     with pytest.raises(ValueError, match=r"'density' are drawn from the data's own locations: pass lonlat="):
         make("density")
