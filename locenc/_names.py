@@ -2,8 +2,9 @@
 
 import difflib
 import inspect
+import operator
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, SupportsIndex
 
 
 def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "") -> str:
@@ -29,3 +30,16 @@ def settings(owner: str, build: Callable[..., Any], options: Mapping[str, Any]) 
         if option not in defaults:
             raise TypeError(unknown(f"option of {owner}:", option, defaults))
     return {**defaults, **options}
+
+
+def check_count(name: str, value: Any, *, least: int = 1) -> int:
+    """Return a whole number of at least ``least`` as an int.
+
+    Raises
+    ------
+    ValueError
+        For anything else; booleans are no counts.
+    """
+    if isinstance(value, bool) or not isinstance(value, SupportsIndex) or operator.index(value) < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    return operator.index(value)

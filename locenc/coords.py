@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from locenc.kernels import reference
+
 #: Length of one degree of longitude along the equator (WGS 84), in km.
 KM_PER_DEGREE = 2 * math.pi * 6378.137 / 360
 
@@ -178,11 +180,4 @@ def equal_earth(lonlat: Tensor) -> Tensor:
     ----------
     Šavrič, Patterson & Jenny 2019, "The Equal Earth map projection", equations 7 to 9.
     """
-    a1, a2, a3, a4 = 1.340264, -0.081106, 0.000893, 0.003796
-    lon, lat = torch.deg2rad(lonlat.to(torch.float64)).unbind(-1)
-    t = torch.asin(math.sqrt(3) / 2 * lat.sin())
-    t2 = t * t
-    t6 = t2 * t2 * t2
-    y = t * (a1 + a2 * t2 + t6 * (a3 + a4 * t2))
-    slope = a1 + 3 * a2 * t2 + t6 * (7 * a3 + 9 * a4 * t2)
-    return torch.stack([2 / math.sqrt(3) * lon * t.cos() / slope, y], -1)
+    return torch.stack(reference.equal_earth(*torch.deg2rad(lonlat.to(torch.float64)).unbind(-1)), -1)

@@ -75,7 +75,7 @@ class LocationEncoder(nn.Module):
         """
         write_folder(path, self.config, self.state_dict())
 
-    def forward(self, lonlat: Tensor, *, check: bool | None = None) -> Tensor:
+    def forward(self, lonlat: Tensor, *, check: bool | None = None, **inputs: Tensor) -> Tensor:
         """Embed coordinates.
 
         Parameters
@@ -84,6 +84,8 @@ class LocationEncoder(nn.Module):
             ``(..., 2)`` longitude and latitude in degrees; float64 keeps their metres, whatever the network's dtype.
         check : bool, optional
             As in the position encoder: on for CPU tensors outside compilation unless said otherwise.
+        **inputs : Tensor
+            What else the position encoder takes, such as ``date``.
 
         Returns
         -------
@@ -95,7 +97,7 @@ class LocationEncoder(nn.Module):
         TypeError, ValueError
             For coordinates that `locenc.coords.check_lonlat` refuses.
         """
-        embedding: Tensor = self.network(self.position(lonlat, dtype=self._feature_dtype(), check=check))
+        embedding: Tensor = self.network(self.position(lonlat, dtype=self._feature_dtype(), check=check, **inputs))
         return embedding
 
     def _feature_dtype(self) -> torch.dtype | None:

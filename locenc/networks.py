@@ -1,13 +1,12 @@
 """Networks that turn features into an embedding: (..., in_dim) to (..., out_dim)."""
 
-import operator
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any, SupportsIndex
+from typing import Any
 
 from torch import Tensor, nn
 
-from locenc._names import settings, unknown
+from locenc._names import check_count, settings, unknown
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -182,8 +181,7 @@ def build_network(network: str | Mapping[str, Any] | nn.Module, in_dim: int, out
         return network
     if not isinstance(network, (str, Mapping)):
         raise TypeError(f"network must be a name, a mapping with a name, or a module, got {network!r}")
-    if isinstance(out_dim, bool) or not isinstance(out_dim, SupportsIndex) or operator.index(out_dim) < 1:
-        raise ValueError(f"dim must be a whole number of at least 1, got {out_dim!r}")
+    out_dim = check_count("dim", out_dim)
     options = {"name": network} if isinstance(network, str) else dict(network)
     name = options.pop("name", None)
     if name not in NETWORKS:

@@ -1,6 +1,7 @@
 """What every position encoder shares: the door, leading axes, dtype."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -72,6 +73,16 @@ class PositionEncoder(nn.Module):
             lonlat = lonlat.to(torch.float64)
         features = self.features(lonlat.reshape(-1, 2), self.dtype if dtype is None else dtype)
         return features.reshape(*lonlat.shape[:-1], self.out_dim)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "PositionEncoder":
+        """Move buffers, but keep their dtype: frequencies, anchors and the like are never rounded."""
+        before = dict(self._buffers)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, buffer in before.items():
+            after = self._buffers[name]
+            if buffer is not None and after is not None and after.dtype != buffer.dtype:
+                self._buffers[name] = buffer.to(after.device)
+        return self
 
     def extra_repr(self) -> str:
         """Id, options, number of columns and dtype."""

@@ -1,5 +1,6 @@
 """Every encoder by its name: one line each."""
 
+import json
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -8,8 +9,11 @@ from torch import nn
 
 from locenc import sinusoidal
 from locenc._names import settings, unknown
+from locenc.cartesian import Direct
 from locenc.location_encoder import LocationEncoder
 from locenc.networks import build_network
+from locenc.random_fourier import EqualEarthFourier, RandomFourier
+from locenc.wrap import wrap
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
@@ -83,7 +87,8 @@ def position_encoder(name: str, **options: Any) -> nn.Module:
     entry = _entry(name)
     options = settings(repr(name), entry.build, options)
     module = entry.build(**options)
-    config = {key: value for key, value in options.items() if key != "dtype" and value is not None}
+    plain = {key: value for key, value in options.items() if key != "dtype" and value is not None}
+    config = json.loads(json.dumps(plain))  # what a file will hold: tuples are lists
     module.config = {"name": name, **config}  # type: ignore[assignment]
     return module
 
@@ -134,4 +139,9 @@ for _variant in sinusoidal.SPHERE2VEC:
     register(f"sphere2vec-{_variant}")(partial(sinusoidal.sphere2vec, _variant))
 for _variant in sinusoidal.SPACE2VEC:
     register(f"space2vec-{_variant}")(partial(sinusoidal.space2vec, _variant))
-register("wrap", network="residual")(sinusoidal.wrap)
+register("wrap", network="residual")(wrap)
+register("nerf")(sinusoidal.nerf)
+register("xyz")(sinusoidal.xyz)
+register("direct")(Direct)
+register("rff")(RandomFourier)
+register("geoclip")(EqualEarthFourier)

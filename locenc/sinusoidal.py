@@ -4,7 +4,6 @@
 """
 
 import math
-import operator
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import SupportsFloat, SupportsIndex
@@ -12,8 +11,10 @@ from typing import SupportsFloat, SupportsIndex
 import torch
 from torch import Tensor
 
+from locenc._names import check_count, unknown
 from locenc.coords import KM_PER_DEGREE
 from locenc.kernels import reference
+from locenc.kernels.layout import LONLAT
 from locenc.position import PositionEncoder
 from locenc.spec import DIGITS, PI, Spec, cos, outer, phase, sin
 
@@ -46,14 +47,15 @@ class Sinusoidal(PositionEncoder):
     @property
     def resolution_km(self) -> float:
         """Shortest wavelength along the equator, in km: the finest structure that the features resolve."""
-        return 2 / float(self._table[:, 0].abs().max()) * KM_PER_DEGREE
+        finest = float(self._table[:, 0].abs().max())
+        return 2 * KM_PER_DEGREE / (finest if self._layout[0] == LONLAT else math.radians(finest))
 
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
         return reference.sinusoids(lonlat, self.frequencies, self._layout, dtype)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Sinusoidal":
-        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        super()._apply(fn, recurse)
         self.frequencies = self._table.to(self.frequencies.device)
         return self
 
@@ -63,11 +65,10 @@ def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Dec
 
     One scale has the radius ``min_radius``.
     """
-    if isinstance(num_scales, bool) or not isinstance(num_scales, SupportsIndex) or operator.index(num_scales) < 1:
-        raise ValueError(f"num_scales must be a whole number of at least 1, got {num_scales!r}")
+    num_scales = check_count("num_scales", num_scales)
     if not all(isinstance(radius, (SupportsFloat, SupportsIndex)) for radius in (min_radius, max_radius)):
         raise TypeError(f"radii must be numbers, got min_radius={min_radius!r}, max_radius={max_radius!r}")
-    num_scales, min_radius, max_radius = operator.index(num_scales), float(min_radius), float(max_radius)
+    min_radius, max_radius = float(min_radius), float(max_radius)
     if not 0 < min_radius < max_radius < math.inf:
         raise ValueError(f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}")
     finest = Decimal(min_radius)
@@ -76,6 +77,43 @@ def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Dec
     return [
         DIGITS.divide(DIGITS.exp(DIGITS.divide(DIGITS.multiply(-s, ratio), steps)), finest) for s in range(num_scales)
     ]
+
+
+def odd(frequencies: Scales) -> list[Decimal]:
+    """Move frequencies, in turns per 360° and from the finest to the coarsest, to distinct odd whole numbers.
+
+    From the coarsest upward each becomes the nearest odd number, or the one before it plus 2 if that is larger. Whole
+    numbers close at the antimeridian; odd ones have cosines of latitude that vanish at the poles.
+
+    Raises
+    ------
+    ValueError
+        If so many do not fit below the finest frequency.
+    """
+    finest = max(_nearest_odd(frequencies[0]), 1)
+    moved = [max(_nearest_odd(frequencies[-1]), 1)]
+    for frequency in frequencies[-2::-1]:
+        moved.append(max(_nearest_odd(frequency), moved[-1] + 2))
+    if moved[-1] > finest:
+        fits = (finest - moved[0]) // 2 + 1
+        raise ValueError(
+            f"seamless needs distinct odd frequencies, and {len(moved)} do not fit between the coarsest ({moved[0]} "
+            f"turns per 360°) and the finest ({finest}): at most num_scales={fits}, or a smaller min_radius"
+        )
+    return [Decimal(frequency) for frequency in reversed(moved)]
+
+
+def _nearest_odd(frequency: Decimal) -> int:
+    return 2 * round((frequency - 1) / 2) + 1
+
+
+def power(num_scales: int, max_radius: float) -> list[Decimal]:
+    """TorchSpatial's frequencies for M+ and dfs: max_radius^(-s/(S-1)); there is no finest radius."""
+    steps = max(check_count("num_scales", num_scales) - 1, 1)
+    if not 0 < max_radius < math.inf:
+        raise ValueError(f"max_radius must be positive and finite, got {max_radius!r}")
+    logarithm = DIGITS.ln(Decimal(float(max_radius)))
+    return [DIGITS.exp(DIGITS.divide(DIGITS.multiply(-s, logarithm), steps)) for s in range(num_scales)]
 
 
 def sphere_c(scales: Scales) -> Spec:
@@ -115,6 +153,12 @@ def grid(scales: Scales) -> Spec:
     return Spec(sin(lons), cos(lons), sin(lats), cos(lats))
 
 
+def nerf_axes(scales: Scales) -> Spec:
+    """NeRF (Mildenhall et al. 2020): sines, then cosines, of the point on the unit sphere."""
+    axes = [phase(axis, scales) for axis in "xyz"]
+    return Spec(*(wave(axis) for wave in (sin, cos) for axis in axes))
+
+
 def theory(scales: Scales) -> Spec:
     """Space2Vec theory (Mai et al. 2020): three directions, 120 degrees apart."""
     half, root = Decimal("0.5"), DIGITS.divide(DIGITS.sqrt(Decimal(3)), Decimal(2))
@@ -130,6 +174,7 @@ SPHERE2VEC: dict[str, Callable[[Scales], Spec]] = {
     "dfs": sphere_dfs,
 }
 SPACE2VEC: dict[str, Callable[[Scales], Spec]] = {"grid": grid, "theory": theory}
+FREQUENCY_LISTS = ("geometric", "power")
 
 
 def sphere2vec(
@@ -139,6 +184,8 @@ def sphere2vec(
     min_radius: float = 1e-3,
     max_radius: float = 1.0,
     finest_km: float | None = None,
+    seamless: bool = False,
+    frequency_list: str = "geometric",
     dtype: torch.dtype | None = None,
 ) -> Sinusoidal:
     """Sphere2Vec position encoder.
@@ -155,13 +202,19 @@ def sphere2vec(
         run from 2π·min_radius to 2π·max_radius radians (40 km to the whole circle by default).
     finest_km : float, optional
         Sets ``min_radius``, instead of it, by the shortest wavelength along the equator.
+    seamless : bool
+        Move the frequencies to distinct odd numbers of turns per 360°: all variants become continuous at the
+        antimeridian, and sphereC and sphereM at the poles. The published models are not.
+    frequency_list : str
+        ``"geometric"``; or, for sphereM+ and dfs, ``"power"``: TorchSpatial's list, max_radius^(-s/(S-1)) with the
+        plain angle as the finest scale, without ``min_radius``. Needed for its weights alone.
     dtype : torch.dtype, optional
         Of the features.
 
     Raises
     ------
     ValueError
-        For fewer than one scale, or radii not in order.
+        For fewer than one scale, radii not in order, an unknown list, or more seamless scales than fit.
 
     References
     ----------
@@ -169,8 +222,15 @@ def sphere2vec(
     """
     if finest_km is not None:
         min_radius = _positive_km(finest_km) / (360 * KM_PER_DEGREE)
-    frequencies = [DIGITS.divide(f, Decimal(180)) for f in geometric(num_scales, min_radius, max_radius)]
-    return Sinusoidal(SPHERE2VEC[variant](frequencies), dtype=dtype)
+    if frequency_list not in FREQUENCY_LISTS:
+        raise ValueError(unknown("frequency list", frequency_list, FREQUENCY_LISTS))
+    if frequency_list == "power":
+        if variant not in ("sphereM+", "dfs") or seamless:
+            raise ValueError("TorchSpatial has the power list for sphereM+ and dfs alone, and never seamless")
+        turns = power(num_scales, max_radius)
+    else:
+        turns = geometric(num_scales, min_radius, max_radius)
+    return _sinusoidal(SPHERE2VEC[variant], turns, seamless, dtype)
 
 
 def space2vec(
@@ -180,6 +240,7 @@ def space2vec(
     min_radius: float = 0.1,
     max_radius: float = 360.0,
     finest_km: float | None = None,
+    seamless: bool = False,
     dtype: torch.dtype | None = None,
 ) -> Sinusoidal:
     """Space2Vec position encoder.
@@ -195,13 +256,16 @@ def space2vec(
         from 2π·min_radius to 2π·max_radius degrees (0.63° to 2,262° by default, as in CSP).
     finest_km : float, optional
         Sets ``min_radius``, instead of it, by the shortest wavelength along the equator.
+    seamless : bool
+        Move the frequencies of grid to distinct odd numbers of turns per 360°, so that it is continuous at the
+        antimeridian. Wavelengths longer than the globe become the globe's; theory has no such form.
     dtype : torch.dtype, optional
         Of the features.
 
     Raises
     ------
     ValueError
-        For fewer than one scale, or radii not in order.
+        For fewer than one scale, radii not in order, a seamless theory, or more seamless scales than fit.
 
     References
     ----------
@@ -209,8 +273,18 @@ def space2vec(
     """
     if finest_km is not None:
         min_radius = _positive_km(finest_km) / (2 * math.pi * KM_PER_DEGREE)
-    frequencies = [DIGITS.divide(f, PI) for f in geometric(num_scales, min_radius, max_radius)]
-    return Sinusoidal(SPACE2VEC[variant](frequencies), dtype=dtype)
+    if seamless and variant == "theory":
+        raise ValueError("theory's directions are oblique, so no choice of frequencies closes it: seamless is for grid")
+    turns = [DIGITS.divide(180 * f, PI) for f in geometric(num_scales, min_radius, max_radius)]
+    return _sinusoidal(SPACE2VEC[variant], turns, seamless, dtype)
+
+
+def _sinusoidal(
+    spec: Callable[[Scales], Spec], turns: list[Decimal], seamless: bool, dtype: torch.dtype | None
+) -> Sinusoidal:
+    """Build a module from frequencies in turns per 360°."""
+    turns = odd(turns) if seamless else turns
+    return Sinusoidal(spec([DIGITS.divide(f, Decimal(180)) for f in turns]), dtype=dtype)
 
 
 def _positive_km(finest_km: float) -> float:
@@ -219,14 +293,32 @@ def _positive_km(finest_km: float) -> float:
     return float(finest_km)
 
 
-def wrap(*, dtype: torch.dtype | None = None) -> Sinusoidal:
-    """Wrap position encoder: sines and cosines of π·lon/180 and π·lat/90; 4 columns.
+def nerf(*, num_scales: int = 16, dtype: torch.dtype | None = None) -> Sinusoidal:
+    """NeRF position encoder on the unit sphere: sines and cosines of 2^s π (x, y, z); 6 columns per scale.
 
-    Latitude is doubled, as the published models have it: both poles get the same latitude features.
+    Continuous everywhere on the sphere. Scale 0 is the coarsest, as in the papers.
+
+    Parameters
+    ----------
+    num_scales : int
+        Number of scales S; the published TorchSpatial models have 16.
+    dtype : torch.dtype, optional
+        Of the features.
 
     References
     ----------
-    Mac Aodha et al. 2019, "Presence-only geographical priors for fine-grained image classification", ICCV.
+    Mildenhall et al. 2020, "NeRF", ECCV; on the sphere Mai et al. 2023 (ISPRS).
     """
-    lon, lat = phase("lon"), phase("lat", [DIGITS.divide(Decimal(1), Decimal(90))])
-    return Sinusoidal(Spec(sin(lon), sin(lat), cos(lon), cos(lat)), dtype=dtype)
+    check_count("num_scales", num_scales)
+    return Sinusoidal(nerf_axes([Decimal(2) ** s for s in range(num_scales)]), dtype=dtype)
+
+
+def xyz(*, dtype: torch.dtype | None = None) -> Sinusoidal:
+    """Point on the unit sphere: cos φ cos λ, cos φ sin λ, sin φ; 3 columns.
+
+    References
+    ----------
+    Mai et al. 2023 (ISPRS), section 3.
+    """
+    lon, lat = phase("lon"), phase("lat")
+    return Sinusoidal(Spec(cos(lat) * cos(lon), cos(lat) * sin(lon), sin(lat)), dtype=dtype)

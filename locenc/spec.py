@@ -16,21 +16,21 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from locenc.kernels.layout import BLOCK_FIELDS, COS, ELEMENTWISE, ONE, OUTER, SIN
+from locenc.kernels.layout import BLOCK_FIELDS, COS, DIMENSIONS, ELEMENTWISE, LONLAT, ONE, OUTER, SIN, XYZ
 
 #: Forty digits: every frequency is computed with these and rounded once.
 DIGITS = Context(prec=40)
 PI = Decimal("3.141592653589793238462643383279502884197")
 
-_AXES = {"lon": (Decimal(1), Decimal(0)), "lat": (Decimal(0), Decimal(1))}
+_AXES = {"lon": (1, 0), "lat": (0, 1), "x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
 _RADIANS = (DIGITS.divide(Decimal(1), Decimal(180)),)
 
 
 @dataclass(frozen=True)
 class Phase:
-    """S linear forms of (longitude, latitude), in half turns per degree: ``coefficients`` has S pairs."""
+    """S linear forms of D coordinates, in half turns per unit: ``coefficients`` is (S, D)."""
 
-    coefficients: tuple[tuple[Decimal, Decimal], ...]
+    coefficients: tuple[tuple[Decimal, ...], ...]
 
     def __len__(self) -> int:
         return len(self.coefficients)
@@ -59,7 +59,7 @@ class Table(NamedTuple):
     Attributes
     ----------
     frequencies : Tensor
-        ``(K, 2)`` float64, half turns per degree of longitude and of latitude; the rows of all phases in turn.
+        ``(K, D)`` float64, half turns per unit of each coordinate; the rows of all phases in turn.
     layout : tuple of int
         Which columns to make of them, as `locenc.kernels.layout` says.
     """
@@ -68,19 +68,20 @@ class Table(NamedTuple):
     layout: tuple[int, ...]
 
 
-def phase(direction: str | tuple[Decimal, Decimal], scales: Sequence[Decimal] = _RADIANS) -> Phase:
-    """A phase along an axis (``"lon"``, ``"lat"``) or a direction, at one or several scales.
+def phase(direction: str | Sequence[Decimal], scales: Sequence[Decimal] = _RADIANS) -> Phase:
+    """A phase along an axis or a direction, at one or several scales.
 
     Parameters
     ----------
-    direction : str or pair of Decimal
-        The axis, or the weights of longitude and latitude.
+    direction : str or sequence of Decimal
+        ``"lon"`` or ``"lat"`` in degrees; ``"x"``, ``"y"`` or ``"z"`` on the unit sphere; or the weights of all
+        coordinates.
     scales : sequence of Decimal
-        Frequencies in half turns per degree. The default is the angle itself: one radian of phase for one
+        Frequencies in half turns per unit. The default is for degrees, the angle itself: one radian of phase for one
         radian of longitude or latitude.
     """
-    lon, lat = _AXES[direction] if isinstance(direction, str) else direction
-    return Phase(tuple((DIGITS.multiply(lon, scale), DIGITS.multiply(lat, scale)) for scale in scales))
+    weights = [Decimal(weight) for weight in (_AXES[direction] if isinstance(direction, str) else direction)]
+    return Phase(tuple(tuple(DIGITS.multiply(weight, scale) for weight in weights) for scale in scales))
 
 
 def sin(of: Phase) -> Block:
@@ -125,9 +126,10 @@ class Spec:
     def table(self) -> Table:
         """Lower to frequencies and layout; equal phases are stored once."""
         phases = list(dict.fromkeys(of for block in self.blocks for of, _ in block.factors))
-        layout = [len(phases), *(len(of) for of in phases)]
+        dimensions = {len(row) for of in phases for row in of.coefficients}
+        layout = [XYZ if dimensions == {DIMENSIONS[XYZ]} else LONLAT, len(phases), *(len(of) for of in phases)]
         for block in self.blocks:
             factors = [field for of, function in block.factors for field in (phases.index(of), function)]
             layout += [block.combine, *[*factors, 0, ONE][: BLOCK_FIELDS - 1]]
-        rows = [[float(lon), float(lat)] for of in phases for lon, lat in of.coefficients]
+        rows = [[float(value) for value in row] for of in phases for row in of.coefficients]
         return Table(torch.tensor(rows, dtype=torch.float64, device="cpu"), tuple(layout))

@@ -3,7 +3,7 @@
 A phase is a linear form of the coordinates in half turns. Only its remainder modulo 2 matters, and it is taken
 in float64 before anything is rounded, so float32 features are exact to their last digits at any scale:
 
-    h = lon * u + lat * v,   r = h - 2 round(h / 2) in [-1, 1],   sin(pi r), cos(pi r).
+    h = lon * u + lat * v (+ shift),   r = h - 2 round(h / 2) in [-1, 1],   sin(pi r), cos(pi r).
 """
 
 import math
@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from locenc.kernels.layout import BLOCK_FIELDS, ONE, OUTER
+from locenc.kernels.layout import BLOCK_FIELDS, LONLAT, ONE, OUTER, XYZ
 
 
 def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtype: torch.dtype) -> Tensor:
@@ -23,9 +23,10 @@ def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtyp
         ``(N, 2)`` degrees, float32 or float64. Longitudes beyond ±180 mean the place that a whole number of
         turns less gives; ±180 stay as they are.
     frequencies : Tensor
-        ``(K, 2)`` float64, half turns per degree.
+        ``(K, D)`` float64, half turns per unit of the D coordinates that the layout names; a column more, where
+        there is one, is added to the phases, in half turns.
     layout : tuple of int
-        The columns; see `locenc.kernels.layout`.
+        The coordinates and the columns; see `locenc.kernels.layout`.
     dtype : torch.dtype
         Of the features. Sines are float64 and rounded once; products of half-precision features are float32.
 
@@ -34,12 +35,16 @@ def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtyp
     Tensor
         ``(N, F)``.
     """
-    lon, lat = lonlat.to(torch.float64).unbind(1)
-    half_turns = reduce_longitude(lon)[:, None] * frequencies[:, 0] + lat[:, None] * frequencies[:, 1]
+    kind, count, fields = layout[0], layout[1], layout[2:]
+    points = coordinates(lonlat, kind)
+    half_turns = points[0][:, None] * frequencies[:, 0]
+    for axis, values in enumerate(points[1:], 1):
+        half_turns = half_turns + values[:, None] * frequencies[:, axis]
+    if frequencies.shape[1] > len(points):
+        half_turns = half_turns + frequencies[:, -1]
     angle = math.pi * (half_turns - 2 * torch.round(half_turns / 2))
 
     working = dtype if dtype == torch.float64 else torch.float32
-    count, fields = layout[0], layout[1:]
     lengths = list(fields[:count])
     waves = [torch.split(wave.to(working), lengths, dim=1) for wave in (angle.sin(), angle.cos())]
     columns = []
@@ -53,6 +58,28 @@ def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtyp
         else:
             columns.append(a * waves[function_b][row_b])
     return torch.cat(columns, dim=1).to(dtype)
+
+
+def coordinates(lonlat: Tensor, kind: int) -> tuple[Tensor, ...]:
+    """The coordinates that phases are made of, (N,) float64 each: degrees, unit sphere or Equal Earth."""
+    lon, lat = lonlat.to(torch.float64).unbind(1)
+    lon = reduce_longitude(lon)
+    if kind == LONLAT:
+        return lon, lat
+    lon, lat = torch.deg2rad(lon), torch.deg2rad(lat)
+    if kind == XYZ:
+        return lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()
+    return equal_earth(lon, lat)
+
+
+def equal_earth(lon: Tensor, lat: Tensor) -> tuple[Tensor, Tensor]:
+    """Equal Earth projection (Šavrič, Patterson & Jenny 2019, equations 7 to 9) of radians, in radii of the sphere."""
+    a1, a2, a3, a4 = 1.340264, -0.081106, 0.000893, 0.003796
+    t = torch.asin(math.sqrt(3) / 2 * lat.sin())
+    t2 = t * t
+    t6 = t2 * t2 * t2
+    slope = a1 + 3 * a2 * t2 + t6 * (7 * a3 + 9 * a4 * t2)
+    return 2 / math.sqrt(3) * lon * t.cos() / slope, t * (a1 + a2 * t2 + t6 * (a3 + a4 * t2))
 
 
 def reduce_longitude(lon: Tensor) -> Tensor:

@@ -1,0 +1,86 @@
+"""The wrap encoders: one sine and cosine of each coordinate, and of the date where there is one."""
+
+import math
+from decimal import Decimal
+
+import torch
+from torch import Tensor
+
+from locenc._names import unknown
+from locenc.position import PositionEncoder
+from locenc.sinusoidal import Sinusoidal
+from locenc.spec import DIGITS, Spec, cos, phase, sin
+
+CONVENTIONS = ("torchspatial", "satclip")
+
+
+class WrapWithDate(PositionEncoder):
+    """A wrap encoder whose calls also take a date: ``encoder(lonlat, date=...)``; two columns more.
+
+    The year is the interval [-1, 1]; its sine and cosine, of π·date, stand behind the columns of the place.
+    """
+
+    def __init__(self, place: Sinusoidal) -> None:
+        super().__init__(place.out_dim + 2, dtype=place.dtype)
+        self.place = place
+
+    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+        """Features of the place alone."""
+        return self.place.features(lonlat, dtype)
+
+    def forward(
+        self,
+        lonlat: Tensor,
+        *,
+        date: Tensor | None = None,
+        dtype: torch.dtype | None = None,
+        check: bool | None = None,
+    ) -> Tensor:
+        """Encode coordinates ``(..., 2)`` and dates ``(...)`` in [-1, 1] (1 January to 31 December).
+
+        Raises
+        ------
+        ValueError
+            If there is no date, or not one for each place.
+        """
+        if date is None or date.shape != lonlat.shape[:-1]:
+            got = "none" if date is None else f"shape {tuple(date.shape)}"
+            raise ValueError(
+                f"this encoder needs date=, shape {tuple(lonlat.shape[:-1])}, from -1 (1 January) to 1 (31 December), "
+                f"got {got}"
+            )
+        place = self.place(lonlat, dtype=dtype, check=check)
+        angle = math.pi * date.to(torch.float64)
+        return torch.cat([place, torch.stack([angle.sin(), angle.cos()], -1).to(place.dtype)], -1)
+
+
+def wrap(
+    *, convention: str = "torchspatial", date: bool = False, dtype: torch.dtype | None = None
+) -> Sinusoidal | WrapWithDate:
+    """Wrap position encoder: one sine and cosine of each coordinate; 4 columns.
+
+    Parameters
+    ----------
+    convention : str
+        ``"torchspatial"``: sin πx, sin πy, cos πx, cos πy with x = lon/180 and y = lat/90, as geo_prior and SINR have
+        it too: latitude is doubled, so both poles get the same latitude columns. ``"satclip"``: cos λ, sin λ, cos φ,
+        sin φ of the angles themselves.
+    date : bool
+        Whether calls take ``date=`` in [-1, 1]; two columns more.
+    dtype : torch.dtype, optional
+        Of the features.
+
+    References
+    ----------
+    Mac Aodha et al. 2019, "Presence-only geographical priors for fine-grained image classification", ICCV.
+    """
+    if convention not in CONVENTIONS:
+        raise ValueError(unknown("convention", convention, CONVENTIONS))
+    lon = phase("lon")
+    if convention == "satclip":
+        lat = phase("lat")
+        place = Sinusoidal(Spec(cos(lon), sin(lon), cos(lat), sin(lat)), dtype=dtype)
+    else:
+        lat = phase("lat", [DIGITS.divide(Decimal(1), Decimal(90))])
+        place = Sinusoidal(Spec(sin(lon), sin(lat), cos(lon), cos(lat)), dtype=dtype)
+    return WrapWithDate(place) if date else place
