@@ -36,15 +36,19 @@ def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
         temporary.chmod(0o666 & ~umask)
         os.replace(temporary, path)
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise type(error)(
-            error.errno,
-            f"cannot write {path}: {reason}. A file that was there is untouched; "
-            "free space or choose a folder you can write to, then run again",
-        ) from error
+        raise explained(error, path, "A file that was there is untouched") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def explained(error: OSError, path: Path, state: str) -> OSError:
+    """The same error with a text that says what could not be written, what became of it, and what to do."""
+    reason = error.strerror or str(error)
+    return type(error)(
+        error.errno,
+        f"cannot write {path}: {reason}. {state}; free space or choose a folder you can write to, then run again",
+    )
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -4,6 +4,7 @@ Every random number of a run is drawn from generators keyed by (seed, epoch) or 
 killed and started again continues exactly: on the CPU it ends in the same bits.
 """
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from locenc._files import atomic_write, write_text
+from locenc._files import explained, write_bytes, write_text
 from locenc_csp.recipes import Schedule
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
@@ -169,7 +170,9 @@ class _Checkpoint:
             return
         states = {name: part.state_dict() for name, part in self.parts.items()}
         content = {"step": step, "fingerprint": json.dumps(self.fingerprint), **states}
-        atomic_write(self.path, lambda temporary: torch.save(content, temporary))
+        buffer = io.BytesIO()  # torch's own writer turns a full disk into an error that names no file
+        torch.save(content, buffer)
+        write_bytes(self.path, buffer.getvalue())
         self.saved = step
 
     def load(self) -> int:
@@ -240,8 +243,11 @@ class _Metrics:
 
     def write(self, step: int, **values: float) -> None:
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
+            try:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"step": step, **values}) + "\n")
+            except OSError as error:
+                raise explained(error, self.path, "The last checkpoint is whole") from error
 
 
 def _in_eval_mode(model: nn.Module, validate: Validate) -> dict[str, float]:

@@ -1,9 +1,8 @@
 """The loop: exact resume, whatever the moment of the kill; metrics; and refusals."""
 
-import errno
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from locenc import _files
 from locenc_csp.loop import CHECKPOINT, METRICS, fit, read_checkpoint
 from locenc_csp.recipes import Schedule
 
@@ -157,23 +155,23 @@ def test_no_code_in_a_checkpoint_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    saved = []
-
-    def sync(descriptor: int) -> None:
-        saved.append(descriptor)
-        if len(saved) > 2:  # the metrics' file and the first checkpoint fit
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(_files.os, "fsync", sync)
-    with pytest.raises(OSError, match=r"cannot write .*checkpoint\.pt: No space left.*is untouched"):
+def test_a_full_disk_keeps_the_checkpoint_before(tmp_path: Path, file_size_limit: Callable[[int], None]) -> None:
+    with pytest.raises(StoppedError):
+        train(network(), tmp_path, stop_at=7)
+    size = (tmp_path / CHECKPOINT).stat().st_size
+    file_size_limit(size // 2)
+    with pytest.raises(OSError, match=r"cannot write .*checkpoint\.pt: File too large.*is untouched"):
         train(network(), tmp_path)
-    monkeypatch.undo()
+    file_size_limit(1)
+    with pytest.raises(OSError, match=r"cannot write .*metrics\.jsonl: File too large"):
+        train(network(), tmp_path)
+    file_size_limit(10 * size)
     assert read_checkpoint(tmp_path / CHECKPOINT)["step"] == 5
     whole, again = network(), network()
     train(whole, None)
     train(again, tmp_path)
     assert torch.equal(weights(again), weights(whole))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_no_rows_and_no_finite_loss() -> None:
