@@ -11,12 +11,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A module may import, at its top level, those of its own row and of the rows below.
 ROWS = [
+    {"locenc.compat._loaded", "locenc.compat.tte"},
     {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.encoders"},
     {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
     {"locenc.registry"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position"},
     {"locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels.reference"},
+    {"locenc.compat", "locenc.compat._files"},
     {"locenc.kernels.layout", "locenc._names", "locenc._files", "locenc._extras", "locenc.kernels"},
 ]
 HEAVY = ["pandas", "geopandas", "matplotlib", "numba", "triton", "sklearn", "pyarrow", "PIL", "tyro"]

@@ -1,0 +1,1 @@
+"""Weights that other projects published: one module for each project."""

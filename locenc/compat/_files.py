@@ -1,0 +1,123 @@
+"""Reading checkpoint files of other projects: nothing in them is run, and none may fill the memory."""
+
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: Largest checkpoint that is read unless told otherwise: 4 GiB when unpacked.
+MAX_BYTES = 4 << 30
+
+_NUMBERS = [np.bool_, np.int32, np.int64, np.float32, np.float64]
+_SCALAR: Any = np.float64().__reduce__()[0]
+# Numbers of NumPy stand among the settings of some checkpoints; `scalar` has had two addresses.
+_ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
+    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    np.dtype,
+    *(type(np.dtype(number)) for number in _NUMBERS),
+]
+
+
+def read_pickle(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
+    """Read a file that ``torch.save`` wrote, on the CPU, without running code from it.
+
+    Tensors, plain Python values and NumPy numbers are read.
+
+    Parameters
+    ----------
+    path : str or Path
+        Such as ``model.pth.tar``, ``model.pt`` or ``model.ckpt``.
+    max_bytes : int
+        Largest size of the unpacked file.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        If there is no such file, or a folder.
+    ValueError
+        If the file is damaged, of another kind, larger than ``max_bytes`` when unpacked, or holds objects other than
+        those above.
+    """
+    path = Path(path)
+    _check_archive(path, max_bytes)
+    with torch.serialization.safe_globals(_ALLOWED):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # a damaged archive or pickle fails in many ways
+            raise ValueError(_reason(path, error)) from error
+
+
+def read_safetensors(path: str | Path) -> dict[str, Tensor]:
+    """Read the tensors of a ``.safetensors`` file, on the CPU.
+
+    Raises
+    ------
+    FileNotFoundError, IsADirectoryError
+        If there is no such file, or a folder.
+    ValueError
+        If the file is damaged or of another kind.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    path = Path(path)
+    _check_file(path)
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no safetensors file or is damaged ({error}); download it again") from error
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name the file of weights in it")
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}: download the weights first, and pass their path")
+
+
+def _check_archive(path: Path, max_bytes: int) -> None:
+    _check_file(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+    except zipfile.BadZipFile as error:
+        with open(path, "rb") as file:
+            start = file.read(16)
+        if start.startswith(b"PK"):
+            raise ValueError(f"{path} is damaged or cut short ({error}); download it again") from error
+        if start.startswith(b"\x80"):
+            raise ValueError(
+                f"{path} is a bare pickle, which PyTorch wrote before version 1.6; its size when unpacked cannot be "
+                "known beforehand. If you trust it, convert it once: "
+                "torch.save(torch.load(path, weights_only=True, map_location='cpu'), new_path)"
+            ) from error
+        raise ValueError(
+            f"{path} was not written by torch.save (it begins with {start!r}): a web page or a pointer to a large "
+            "file may have been saved in its place; download it again"
+        ) from error
+    if size > max_bytes:
+        raise ValueError(
+            f"{path} unpacks to {size:,} bytes, more than the {max_bytes:,} that are allowed; weights of a location "
+            "encoder are far smaller. If you trust it, load it with torch.load and save the weights alone"
+        )
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """Tell code in a file, which is refused, from damage."""
+    try:
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:
+        foreign = []
+    if foreign:
+        return (
+            f"{path} holds more than weights and plain values: {', '.join(sorted(foreign))}. Loading that can run any "
+            "code, so it is refused. If you trust the file, load it once with torch.load(path, weights_only=False), "
+            "keep what is needed (usually checkpoint['state_dict'] and plain settings) and torch.save that"
+        )
+    return (
+        f"{path} is damaged ({str(error).splitlines()[0] if str(error) else type(error).__name__}); download it again"
+    )
