@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from locenc._names import check_count, settings, unknown
+from locenc.residual import ResidualBlock, ResidualMLP
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -90,18 +91,6 @@ class FFN(nn.Module):
         return embedding
 
 
-class _ResidualBlock(nn.Module):
-    def __init__(self, dim: int, dropout: float) -> None:
-        super().__init__()
-        self.first = nn.Linear(dim, dim)
-        self.second = nn.Linear(dim, dim)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, x: Tensor) -> Tensor:
-        hidden: Tensor = self.second(self.dropout(self.first(x).relu()))
-        return x + hidden.relu()
-
-
 class ResidualFCNet(nn.Module):
     """The residual network of Mac Aodha et al. (geo_prior, SINR): embeddings are non-negative.
 
@@ -125,7 +114,7 @@ class ResidualFCNet(nn.Module):
             raise ValueError(f"depth must be 0 or more, got {depth}")
         self.out_dim = out_dim
         self.input = nn.Linear(in_dim, out_dim)
-        self.blocks = nn.Sequential(*(_ResidualBlock(out_dim, dropout) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(ResidualBlock(out_dim, dropout) for _ in range(depth)))
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features ``(..., in_dim)`` to embeddings ``(..., out_dim)``."""
@@ -154,6 +143,7 @@ class Identity(nn.Identity):
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "ffn": FFN,
     "residual": ResidualFCNet,
+    "residual-mlp": ResidualMLP,
     "linear": Linear,
     "identity": Identity,
 }
@@ -165,7 +155,7 @@ def build_network(network: str | Mapping[str, Any] | nn.Module, in_dim: int, out
     Parameters
     ----------
     network : str, mapping or Module
-        A name (``"ffn"``, ``"residual"``, ``"linear"``, ``"identity"``), a mapping such as
+        A name (``"ffn"``, ``"residual"``, ``"residual-mlp"``, ``"linear"``, ``"identity"``), a mapping such as
         ``{"name": "ffn", "hidden_dim": 1024}``, or a ready module, which is returned as it is.
     in_dim, out_dim : int
         Number of features, size of the embedding.

@@ -1,0 +1,71 @@
+"""The residual block of Mac Aodha et al., and TTE's network made of it."""
+
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from locenc._names import check_count
+
+
+class ResidualBlock(nn.Module):
+    """One block x + relu(W₂ dropout(relu(W₁ x + b₁)) + b₂), of any width (..., dim).
+
+    References
+    ----------
+    Mac Aodha et al. 2019 (ICCV), section 3.3.
+    """
+
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.first = nn.Linear(dim, dim)
+        self.second = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(..., dim)`` to ``(..., dim)``."""
+        hidden: Tensor = self.second(self.dropout(self.first(x).relu()))
+        return x + hidden.relu()
+
+
+class ResidualMLP(nn.Module):
+    """The network of TTE: linear, ReLU, residual blocks, linear without bias; embeddings of unit length.
+
+    Parameters
+    ----------
+    in_dim, out_dim : int
+        Number of features, size of the embedding.
+    hidden_dim : int
+        Width of the blocks.
+    depth : int
+        Number of `ResidualBlock`.
+    dropout : float
+        Share of entries dropped inside each block.
+    normalize : bool
+        Whether embeddings are divided by their length.
+
+    References
+    ----------
+    Cher et al. 2026, "Tessellating the Earth", ECCV.
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        hidden_dim: int = 512,
+        depth: int = 2,
+        dropout: float = 0.5,
+        normalize: bool = True,
+    ) -> None:
+        super().__init__()
+        hidden_dim, depth = check_count("hidden_dim", hidden_dim), check_count("depth", depth, least=0)
+        self.out_dim = out_dim
+        self.normalize = normalize
+        self.input = nn.Linear(in_dim, hidden_dim)
+        self.blocks = nn.Sequential(*(ResidualBlock(hidden_dim, dropout) for _ in range(depth)))
+        self.output = nn.Linear(hidden_dim, out_dim, bias=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features ``(..., in_dim)`` to embeddings ``(..., out_dim)``."""
+        embedding: Tensor = self.output(self.blocks(self.input(features).relu()))
+        return normalize(embedding, dim=-1, eps=1e-12) if self.normalize else embedding
