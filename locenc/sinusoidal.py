@@ -90,8 +90,8 @@ def odd(frequencies: Scales) -> list[Decimal]:
     ValueError
         If so many do not fit below the finest frequency.
     """
-    finest = max(_nearest_odd(frequencies[0]), 1)
-    moved = [max(_nearest_odd(frequencies[-1]), 1)]
+    finest = _nearest_odd(frequencies[0])
+    moved = [_nearest_odd(frequencies[-1])]
     for frequency in frequencies[-2::-1]:
         moved.append(max(_nearest_odd(frequency), moved[-1] + 2))
     if moved[-1] > finest:
@@ -104,7 +104,8 @@ def odd(frequencies: Scales) -> list[Decimal]:
 
 
 def _nearest_odd(frequency: Decimal) -> int:
-    return 2 * round((frequency - 1) / 2) + 1
+    """Of two that are equally near, the larger."""
+    return 2 * int(frequency // 2) + 1
 
 
 def power(num_scales: int, max_radius: float) -> list[Decimal]:

@@ -1,17 +1,42 @@
 """The wrap encoders: one sine and cosine of each coordinate, and of the date where there is one."""
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal
 
 import torch
 from torch import Tensor
 
 from locenc._names import unknown
+from locenc.kernels import reference
+from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, ONE, SIN
 from locenc.position import PositionEncoder
+from locenc.random_fourier import WORLD, check_extent
 from locenc.sinusoidal import Sinusoidal
 from locenc.spec import DIGITS, Spec, cos, phase, sin
 
 CONVENTIONS = ("torchspatial", "satclip")
+
+
+class WrapInExtent(PositionEncoder):
+    """TorchSpatial's wrap with an extent other than the world: sin πx, sin πy, cos πx, cos πy, x and y in [-1, 1]."""
+
+    frequencies: Tensor
+
+    def __init__(self, extent: tuple[float, float, float, float], *, dtype: torch.dtype | None = None) -> None:
+        super().__init__(4, dtype=dtype)
+        west, east, south, north = extent
+        rows = [
+            [2 / (east - west), 0, -(east + west) / (east - west)],
+            [0, 2 / (north - south), -(north + south) / (north - south)],
+        ]
+        self.register_buffer("frequencies", torch.tensor(rows, dtype=torch.float64), persistent=False)
+
+    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+        """See `locenc.kernels.reference.sinusoids`."""
+        blocks = [(ELEMENTWISE, axis, function, 0, ONE) for function in (SIN, COS) for axis in (0, 1)]
+        layout = (LONLAT, 2, 1, 1, *(field for block in blocks for field in block))
+        return reference.sinusoids(lonlat, self.frequencies, layout, dtype)
 
 
 class WrapWithDate(PositionEncoder):
@@ -20,7 +45,7 @@ class WrapWithDate(PositionEncoder):
     The year is the interval [-1, 1]; its sine and cosine, of π·date, stand behind the columns of the place.
     """
 
-    def __init__(self, place: Sinusoidal) -> None:
+    def __init__(self, place: PositionEncoder) -> None:
         super().__init__(place.out_dim + 2, dtype=place.dtype)
         self.place = place
 
@@ -55,8 +80,12 @@ class WrapWithDate(PositionEncoder):
 
 
 def wrap(
-    *, convention: str = "torchspatial", date: bool = False, dtype: torch.dtype | None = None
-) -> Sinusoidal | WrapWithDate:
+    *,
+    convention: str = "torchspatial",
+    extent: Sequence[float] = WORLD,
+    date: bool = False,
+    dtype: torch.dtype | None = None,
+) -> PositionEncoder:
     """Wrap position encoder: one sine and cosine of each coordinate; 4 columns.
 
     Parameters
@@ -65,10 +94,17 @@ def wrap(
         ``"torchspatial"``: sin πx, sin πy, cos πx, cos πy with x = lon/180 and y = lat/90, as geo_prior and SINR have
         it too: latitude is doubled, so both poles get the same latitude columns. ``"satclip"``: cos λ, sin λ, cos φ,
         sin φ of the angles themselves.
+    extent : sequence of float
+        (west, east, south, north) in degrees, for the first convention: what x and y scale to [-1, 1].
     date : bool
         Whether calls take ``date=`` in [-1, 1]; two columns more.
     dtype : torch.dtype, optional
         Of the features.
+
+    Raises
+    ------
+    ValueError
+        For an unknown convention, or an extent that is none.
 
     References
     ----------
@@ -76,11 +112,17 @@ def wrap(
     """
     if convention not in CONVENTIONS:
         raise ValueError(unknown("convention", convention, CONVENTIONS))
+    world = check_extent(extent) == WORLD
+    if convention == "satclip" and not world:
+        raise ValueError(f"an extent is for the torchspatial convention; satclip's is the world, got {extent!r}")
+    place: PositionEncoder
     lon = phase("lon")
     if convention == "satclip":
         lat = phase("lat")
         place = Sinusoidal(Spec(cos(lon), sin(lon), cos(lat), sin(lat)), dtype=dtype)
-    else:
+    elif world:
         lat = phase("lat", [DIGITS.divide(Decimal(1), Decimal(90))])
         place = Sinusoidal(Spec(sin(lon), sin(lat), cos(lon), cos(lat)), dtype=dtype)
+    else:
+        place = WrapInExtent(check_extent(extent), dtype=dtype)
     return WrapWithDate(place) if date else place

@@ -1,109 +1,47 @@
 """Every encoder again, from the papers: shares no code, table or structure with the library.
 
-A sinusoidal encoder is stated once, as blocks of sines and cosines of ``(a lon + b lat) f_s``, and evaluated
-in either of two arithmetics:
-
-* `evaluate`: phases as integers (fixed point, 2^-280 of a turn), so that only the fraction of a turn is ever
-  rounded to float64. Right to 2e-15 at any frequency, quick enough for thousands of points.
-* `exact`: mpmath, 50 digits, radians, no reduction of our own. For a few points, and as a check on the first.
-
-Networks and projections follow in plain numpy.
+An encoder is stated once, as blocks of sines and cosines of linear forms of the coordinates or as values, and
+evaluated in either of two arithmetics: `evaluate` in exact phases and float64, `exact` in 50 digits.
 """
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
-
-mp = mpmath.mp.clone()
-mp.dps = 50
-Array = np.ndarray[Any, np.dtype[Any]]
-DEGREE = mp.pi / 180  # radians in a degree
+from arithmetic import DEGREE, Arithmetic, Array, FiftyDigits, FixedPoint, angles, mp
 
 
-@dataclass
-class FixedPoint:
-    """Sines and cosines in float64 of phases that are reduced as integers."""
-
-    lonlat: Array
-
-    COORDINATE_BITS = 120
-    FREQUENCY_BITS = 160
-
-    def __post_init__(self) -> None:
-        scaled = [[int(math.ldexp(float(v), self.COORDINATE_BITS)) for v in row] for row in self.lonlat]
-        full = 360 << self.COORDINATE_BITS
-        half = full // 2
-        for row in scaled:
-            if abs(row[0]) > half:
-                rest = abs(row[0]) % full
-                row[0] = (rest - full if rest > half else rest) * (1 if row[0] > 0 else -1)
-        self.columns = np.array(scaled, dtype=object).reshape(-1, 2).T
-
-    def angles(self, a: Any, b: Any, frequencies: list[Any]) -> tuple[Array, Array]:
-        """Sine and cosine of (a lon + b lat) f, for every row and frequency: two arrays (N, S)."""
-        one = 1 << (self.COORDINATE_BITS + self.FREQUENCY_BITS)
-        unit = mp.ldexp(1, self.FREQUENCY_BITS) / (2 * mp.pi)
-        with mp.workdps(90):
-            lon = np.array([int(mp.nint(a * f * unit)) for f in frequencies], dtype=object)
-            lat = np.array([int(mp.nint(b * f * unit)) for f in frequencies], dtype=object)
-        turns = self.columns[0][:, None] * lon + self.columns[1][:, None] * lat
-        nearest = (turns + one // 2) // one
-        fraction = (turns - nearest * one) / one  # int / int rounds once, to float64
-        radians = 2 * np.pi * fraction.astype(np.float64)
-        return np.sin(radians), np.cos(radians)
-
-
-@dataclass
-class FiftyDigits:
-    """Sines and cosines in mpmath."""
-
-    lonlat: Array
-
-    def __post_init__(self) -> None:
-        numbers = [[v if isinstance(v, mp.mpf) else mp.mpf(float(v)) for v in row] for row in self.lonlat]
-        self.columns = [[self._reduced(row[0]) for row in numbers], [row[1] for row in numbers]]
-
-    @staticmethod
-    def _reduced(lon: Any) -> Any:
-        while lon > 180:
-            lon -= 360
-            if lon == -180:
-                return mp.mpf(180)
-        while lon < -180:
-            lon += 360
-            if lon == 180:
-                return mp.mpf(-180)
-        return lon
-
-    def angles(self, a: Any, b: Any, frequencies: list[Any]) -> tuple[Array, Array]:
-        """Sine and cosine of (a lon + b lat) f, for every row and frequency: two object arrays (N, S)."""
-        phases = [[(a * lon + b * lat) * f for f in frequencies] for lon, lat in zip(*self.columns, strict=True)]
-        shape = (len(phases), len(frequencies))
-        sine = np.array([[mp.sin(p) for p in row] for row in phases], dtype=object).reshape(shape)
-        cosine = np.array([[mp.cos(p) for p in row] for row in phases], dtype=object).reshape(shape)
-        return sine, cosine
-
-
-Arithmetic = FixedPoint | FiftyDigits
-
-
-def frequencies(num_scales: int, min_radius: float, max_radius: float) -> list[Any]:
-    """Geometric list f_s = 1 / (r_min (r_max / r_min)^(s / (S - 1))), finest first; S = 1: 1 / r_min."""
+def geometric_list(num_scales: int, min_radius: float, max_radius: float) -> list[Any]:
+    """Geometric list: f_s = 1 / (r_min (r_max / r_min)^(s / (S - 1))), finest first; S = 1: 1 / r_min."""
     finest, ratio = mp.mpf(min_radius), mp.mpf(max_radius) / mp.mpf(min_radius)
     return [1 / (finest * ratio ** (mp.mpf(s) / max(num_scales - 1, 1))) for s in range(num_scales)]
+
+
+def power_list(num_scales: int, max_radius: float) -> list[Any]:
+    """TorchSpatial's list for M+ and dfs: r_max^(-s / (S - 1)); S = 1: 1."""
+    return [mp.mpf(max_radius) ** (-mp.mpf(s) / max(num_scales - 1, 1)) for s in range(num_scales)]
+
+
+def odd_turns(turns: list[Any]) -> list[int]:
+    """Frequencies in turns per circle, finest first, moved to distinct odd numbers as the seamless form has it.
+
+    From the coarsest: the nearest odd number (the larger of two equally near), or the previous one plus 2.
+    """
+    moved: list[int] = []
+    for turn in turns[::-1]:
+        near = min(range(1, int(turn) + 4, 2), key=lambda odd: (abs(odd - turn), -odd))
+        moved.append(max(near, moved[-1] + 2) if moved else near)
+    return moved[::-1]
 
 
 def _globe(on: Arithmetic, f: list[Any]) -> tuple[Array, ...]:
     """Sines and cosines of longitude and latitude (radians): at every scale, then unscaled (N, 1)."""
     return (
-        *on.angles(DEGREE, 0, f),
-        *on.angles(0, DEGREE, f),
-        *on.angles(DEGREE, 0, [mp.mpf(1)]),
-        *on.angles(0, DEGREE, [mp.mpf(1)]),
+        *angles(on, (DEGREE, 0), f),
+        *angles(on, (0, DEGREE), f),
+        *angles(on, (DEGREE, 0), [mp.mpf(1)]),
+        *angles(on, (0, DEGREE), [mp.mpf(1)]),
     )
 
 
@@ -147,55 +85,158 @@ def dfs(on: Arithmetic, f: list[Any]) -> list[Array]:
 
 def grid(on: Arithmetic, f: list[Any]) -> list[Array]:
     """Space2Vec grid, Mai et al. 2020: degrees used as radians."""
-    return [*on.angles(1, 0, f), *on.angles(0, 1, f)]
+    return [*angles(on, (1, 0), f), *angles(on, (0, 1), f)]
 
 
 def theory(on: Arithmetic, f: list[Any]) -> list[Array]:
     """Space2Vec theory: three unit vectors 120 degrees apart; degrees used as radians."""
     half, root = mp.mpf(1) / 2, mp.sqrt(3) / 2
-    return [*on.angles(1, 0, f), *on.angles(-half, root, f), *on.angles(-half, -root, f)]
+    return [*angles(on, (1, 0), f), *angles(on, (-half, root), f), *angles(on, (-half, -root), f)]
 
 
-def wrap(on: Arithmetic) -> list[Array]:
-    """TorchSpatial's wrap, after Mac Aodha et al. 2019: x = lon / 180, y = lat / 90 (latitude doubled)."""
-    sin_x, cos_x = on.angles(DEGREE, 0, [mp.mpf(1)])
-    sin_y, cos_y = on.angles(0, 2 * DEGREE, [mp.mpf(1)])
-    return [sin_x, sin_y, cos_x, cos_y]
+def multiscale(blocks: Callable[[Arithmetic, list[Any]], list[Array]], unit: Any) -> Callable[..., list[Array]]:
+    """A Sphere2Vec or Space2Vec formula on its list of frequencies; ``unit`` of its radii is one radian of angle."""
+
+    def formula(
+        on: Arithmetic,
+        *,
+        num_scales: int,
+        min_radius: float,
+        max_radius: float,
+        seamless: bool,
+        frequency_list: str = "geometric",
+    ) -> list[Array]:
+        if frequency_list == "power":
+            f = power_list(num_scales, max_radius)
+        else:
+            f = geometric_list(num_scales, min_radius, max_radius)
+        return blocks(on, [odd / unit for odd in odd_turns([v * unit for v in f])] if seamless else f)
+
+    return formula
 
 
-SPHERE2VEC: dict[str, Any] = {"num_scales": 32, "min_radius": 1e-3, "max_radius": 1.0}  # radians
-SPACE2VEC: dict[str, Any] = {"num_scales": 32, "min_radius": 0.1, "max_radius": 360.0}  # degrees
+def _scaled(value: Any, low: float, high: float) -> Any:
+    return 2 * (value - mp.mpf(low)) / (mp.mpf(high) - mp.mpf(low)) - 1
+
+
+def wrap(on: Arithmetic, *, convention: str, extent: list[float]) -> list[Array]:
+    """TorchSpatial's wrap, after Mac Aodha et al. 2019: pi (x, y), the extent scaled to [-1, 1]; SatCLIP's angles."""
+    if convention == "satclip":
+        sin_lon, cos_lon = angles(on, (DEGREE, 0), [mp.mpf(1)])
+        sin_lat, cos_lat = angles(on, (0, DEGREE), [mp.mpf(1)])
+        return [cos_lon, sin_lon, cos_lat, sin_lat]
+    west, east, south, north = extent
+    axes = [mp.pi * 2 / (mp.mpf(east) - west), mp.pi * 2 / (mp.mpf(north) - south)]
+    shifts = [mp.pi * _scaled(0, west, east), mp.pi * _scaled(0, south, north)]
+    sines, cosines = on.sinusoids([(axes[0], 0, shifts[0]), (0, axes[1], shifts[1])])
+    return [sines, cosines]
+
+
+def sphere_point(lon: Any, lat: Any) -> list[Any]:
+    """Point on the unit sphere."""
+    lon, lat = lon * DEGREE, lat * DEGREE
+    return [mp.cos(lat) * mp.cos(lon), mp.cos(lat) * mp.sin(lon), mp.sin(lat)]
+
+
+def xyz(on: Arithmetic) -> list[Array]:
+    """The point on the unit sphere itself."""
+    return [on.values(sphere_point)]
+
+
+def nerf(on: Arithmetic, *, num_scales: int) -> list[Array]:
+    """NeRF, Mildenhall et al. 2020: sines, then cosines, of 2^s pi x, y, z; all scales of an axis together."""
+    point = on.mapped(sphere_point)
+    f = [mp.pi * 2**s for s in range(num_scales)]
+    waves = [angles(point, axis, f) for axis in ((1, 0, 0), (0, 1, 0), (0, 0, 1))]
+    return [sine for sine, _ in waves] + [cosine for _, cosine in waves]
+
+
+def direct(on: Arithmetic, *, extent: list[float]) -> list[Array]:
+    """TorchSpatial's naive encoder: both coordinates, the extent (west, east, south, north) scaled to [-1, 1]."""
+    west, east, south, north = extent
+    return [on.values(lambda lon, lat: [_scaled(lon, west, east), _scaled(lat, south, north)])]
+
+
+def rff(on: Arithmetic, *, extent: list[float], weights: Mapping[str, Array]) -> list[Array]:
+    """Random Fourier features, Rahimi and Recht 2007: sqrt(2 / S) cos([x, y] W + b) of the scaled coordinates."""
+    west, east, south, north = extent
+    numbers = [[mp.mpf(float(v)) for v in row] for row in (*weights["directions"], weights["shift"])]
+    forms = []
+    for w_x, w_y, b in zip(*numbers, strict=True):
+        slope_x, slope_y = 2 * w_x / (mp.mpf(east) - west), 2 * w_y / (mp.mpf(north) - south)
+        forms.append((slope_x, slope_y, b + w_x * _scaled(0, west, east) + w_y * _scaled(0, south, north)))
+    return [on.sinusoids(forms)[1] * math.sqrt(2 / len(forms))]
+
+
+def equal_earth_point(lon: Any, lat: Any) -> list[Any]:
+    """Equal Earth in radii of the sphere, Savric, Patterson and Jenny 2019, from degrees, in mpmath."""
+    a1, a2, a3, a4 = (mp.mpf(a) for a in ("1.340264", "-0.081106", "0.000893", "0.003796"))
+    t = mp.asin(mp.sqrt(3) / 2 * mp.sin(lat * DEGREE))
+    slope = 9 * a4 * t**8 + 7 * a3 * t**6 + 3 * a2 * t**2 + a1
+    x = 2 * mp.sqrt(3) * lon * DEGREE * mp.cos(t) / (3 * slope)
+    return [x, a4 * t**9 + a3 * t**7 + a2 * t**3 + a1 * t]
+
+
+def geoclip(on: Arithmetic, *, weights: Mapping[str, Array]) -> list[Array]:
+    """GeoCLIP, Vivanco Cepeda et al. 2023: for each width cos, then sin, of 2 pi b (x, y) 66.50336 / 180."""
+    place = on.mapped(equal_earth_point)
+    scale = 2 * mp.pi * mp.mpf("66.50336") / 180
+    blocks = []
+    for directions in weights["directions"]:
+        sine, cosine = place.sinusoids([tuple(scale * mp.mpf(float(v)) for v in b) for b in directions])
+        blocks += [cosine, sine]
+    return blocks
+
+
+SPHERE2VEC: dict[str, Any] = {"num_scales": 32, "min_radius": 1e-3, "max_radius": 1.0, "seamless": False}  # radians
+POWER: dict[str, Any] = {**SPHERE2VEC, "frequency_list": "geometric"}
+GRID: dict[str, Any] = {"num_scales": 32, "min_radius": 0.1, "max_radius": 360.0, "seamless": False}  # degrees
+WORLD = [-180.0, 180.0, -90.0, 90.0]
 ENCODERS: dict[str, tuple[Callable[..., list[Array]], dict[str, Any]]] = {
-    "sphere2vec-sphereC": (sphere_c, SPHERE2VEC),
-    "sphere2vec-sphereC+": (sphere_c_plus, SPHERE2VEC),
-    "sphere2vec-sphereM": (sphere_m, SPHERE2VEC),
-    "sphere2vec-sphereM+": (sphere_m_plus, SPHERE2VEC),
-    "sphere2vec-dfs": (dfs, SPHERE2VEC),
-    "space2vec-grid": (grid, SPACE2VEC),
-    "space2vec-theory": (theory, SPACE2VEC),
-    "wrap": (wrap, {}),
+    "sphere2vec-sphereC": (multiscale(sphere_c, 1), SPHERE2VEC),
+    "sphere2vec-sphereC+": (multiscale(sphere_c_plus, 1), SPHERE2VEC),
+    "sphere2vec-sphereM": (multiscale(sphere_m, 1), SPHERE2VEC),
+    "sphere2vec-sphereM+": (multiscale(sphere_m_plus, 1), POWER),
+    "sphere2vec-dfs": (multiscale(dfs, 1), POWER),
+    "space2vec-grid": (multiscale(grid, 180 / mp.pi), GRID),
+    "space2vec-theory": (multiscale(theory, 180 / mp.pi), GRID),
+    "wrap": (wrap, {"convention": "torchspatial", "extent": WORLD}),
+    "nerf": (nerf, {"num_scales": 16}),
+    "xyz": (xyz, {}),
+    "direct": (direct, {"extent": WORLD}),
+    "rff": (rff, {"extent": WORLD}),
+    "geoclip": (geoclip, {}),
 }
 
 
-def _features(arithmetic: type[Arithmetic], name: str, lonlat: Array, options: Mapping[str, Any]) -> Array:
+def _features(
+    arithmetic: type[Arithmetic],
+    name: str,
+    lonlat: Array,
+    weights: Mapping[str, Array] | None,
+    options: Mapping[str, Any],
+) -> Array:
     formula, defaults = ENCODERS[name]
-    unknown = set(options) - set(defaults)
-    if unknown:
-        raise TypeError(f"{name} has no option {sorted(unknown)}")
+    options = {**defaults, **options}
+    if weights:
+        options = {**{key: value for key, value in options.items() if key in defaults}, "weights": weights}
     lonlat = np.asarray(lonlat)
-    on = arithmetic(lonlat.reshape(-1, 2))
-    blocks = formula(on, frequencies(**{**defaults, **options})) if defaults else formula(on)
+    blocks = formula(arithmetic(lonlat.reshape(-1, 2)), **options)
     return np.concatenate(blocks, axis=1).reshape(*lonlat.shape[:-1], -1)
 
 
-def evaluate(name: str, lonlat: Array, **options: Any) -> Array:
-    """Features (..., F) in float64 of coordinates (..., 2) in degrees: exact phases, error about 1e-15."""
-    return _features(FixedPoint, name, lonlat, options)
+def evaluate(name: str, lonlat: Array, *, weights: Mapping[str, Array] | None = None, **options: Any) -> Array:
+    """Features (..., F) in float64 of coordinates (..., 2) in degrees: exact phases, error about 1e-15.
+
+    ``weights`` are an encoder's drawn or learned tensors by name. With them, options that do not matter any
+    more (how many were drawn, the seed) are left out.
+    """
+    return _features(FixedPoint, name, lonlat, weights, options)
 
 
-def exact(name: str, lonlat: Array, **options: Any) -> Array:
+def exact(name: str, lonlat: Array, *, weights: Mapping[str, Array] | None = None, **options: Any) -> Array:
     """Features (..., F) as mpmath numbers of 50 digits (an object array), for a few points (floats or mpmath)."""
-    return _features(FiftyDigits, name, lonlat, options)
+    return _features(FiftyDigits, name, lonlat, weights, options)
 
 
 def slopes(name: str, point: tuple[float, float], **options: Any) -> Array:
@@ -207,50 +248,6 @@ def slopes(name: str, point: tuple[float, float], **options: Any) -> Array:
     moved = [[lon + step, lat], [lon - step, lat], [lon, lat + step], [lon, lat - step]]
     east, west, north, south = exact(name, np.array(moved, dtype=object), **options)
     return np.stack([(east - west) / (2 * step), (north - south) / (2 * step)], axis=1).astype(np.float64)
-
-
-ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": lambda x: np.maximum(x, 0.0),
-    "leakyrelu": lambda x: np.where(x > 0, x, 0.2 * x),
-    "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
-    "tanh": np.tanh,
-    "gelu": lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2,
-}
-
-
-def ffn(x: Array, state: Mapping[str, Array], *, activation: str, skip: bool) -> Array:
-    """Space2Vec's feed-forward network, without dropout.
-
-    Keys ``layers.<i>.linear.{weight,bias}``, ``layers.<i>.norm.{weight,bias}``. A layer is act(W x + b); all
-    but the last add their input where the widths agree (``skip``), then normalise (where they have a norm).
-    """
-    num_layers = sum(key.endswith("linear.weight") for key in state)
-    for i in range(num_layers):
-        y = ACTIVATIONS[activation](x @ state[f"layers.{i}.linear.weight"].T + state[f"layers.{i}.linear.bias"])
-        if i < num_layers - 1:
-            if skip and y.shape == x.shape:
-                y = y + x
-            if f"layers.{i}.norm.weight" in state:
-                centred = y - y.mean(axis=-1, keepdims=True)
-                y = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5)
-                y = y * state[f"layers.{i}.norm.weight"] + state[f"layers.{i}.norm.bias"]
-        x = y
-    return x
-
-
-def residual_fcnet(x: Array, state: Mapping[str, Array]) -> Array:
-    """Residual network of Mac Aodha et al. 2019, no dropout: relu(W x + b), then x + relu(W2 relu(W1 x)).
-
-    Keys ``input.{weight,bias}``, ``blocks.<i>.{first,second}.{weight,bias}``.
-    """
-
-    def relu_linear(x: Array, name: str) -> Array:
-        return np.maximum(x @ state[f"{name}.weight"].T + state[f"{name}.bias"], 0.0)
-
-    x = relu_linear(x, "input")
-    for i in range(sum(key.endswith("first.weight") for key in state)):
-        x = x + relu_linear(relu_linear(x, f"blocks.{i}.first"), f"blocks.{i}.second")
-    return x
 
 
 def equal_earth(lonlat: Array) -> Array:
@@ -272,7 +269,7 @@ def equal_earth(lonlat: Array) -> Array:
 def blocked(features: Array, name: str, num_scales: int) -> Array:
     """Reorder a peer's columns (scale by scale) into ours (block by block)."""
     n, s = len(features), num_scales
-    if name == "wrap":
+    if not name.startswith(("sphere2vec", "space2vec")):
         return features
     if name == "space2vec-grid":
         return features.reshape(n, 2, s, 2).transpose(0, 1, 3, 2).reshape(n, -1)

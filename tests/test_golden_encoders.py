@@ -3,7 +3,7 @@
 import formulas
 import pytest
 import torch
-from peers import PEER_FEATURES, PEER_FFN, ffn_state, residual_fcnet_state, tolerance
+from peers import PEER_FEATURES, PEER_FFN, ffn_state, peer_points, peer_weights, residual_fcnet_state, tolerance
 
 import locenc
 from locenc.networks import FFN, ResidualFCNet
@@ -13,9 +13,11 @@ from locenc.networks import FFN, ResidualFCNet
 def test_position_encoder(golden, key: str, name: str, options: dict) -> None:
     arrays = golden("position_encoders.npz")
     encoder = locenc.position_encoder(name, **options, dtype=torch.float64)
-    ours = encoder(torch.from_numpy(arrays["lonlat"]))
+    weights = peer_weights(arrays, key) or {}
+    encoder.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
+    ours = encoder(torch.from_numpy(peer_points(arrays, key)))
     theirs = torch.from_numpy(formulas.blocked(arrays[key], name, options.get("num_scales", 1)))
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance(options))
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=tolerance(key, options))
 
 
 @pytest.mark.parametrize("key", PEER_FFN)

@@ -37,7 +37,9 @@ def test_a_misspelt_encoder() -> None:
 
 
 def test_misspelt_options_and_networks() -> None:
-    with pytest.raises(TypeError, match=r"unknown option of 'wrap': 'num_scales'\. There are: convention, date, dtype"):
+    with pytest.raises(
+        TypeError, match=r"unknown option of 'wrap': 'num_scales'\. There are: convention, extent, date, dtype"
+    ):
         locenc.create("wrap", num_scales=3)
     with pytest.raises(TypeError, match=r"'min_radus'\. Did you mean 'min_radius'"):
         locenc.position_encoder("sphere2vec-dfs", min_radus=3)
