@@ -180,4 +180,4 @@ def equal_earth(lonlat: Tensor) -> Tensor:
     ----------
     Šavrič, Patterson & Jenny 2019, "The Equal Earth map projection", equations 7 to 9.
     """
-    return torch.stack(reference.equal_earth(*torch.deg2rad(lonlat.to(torch.float64)).unbind(-1)), -1)
+    return torch.stack(reference.equal_earth(*(lonlat.to(torch.float64) * reference.RADIAN).unbind(-1)), -1)

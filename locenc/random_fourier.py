@@ -9,6 +9,7 @@ from torch import Tensor
 from locenc._names import check_count
 from locenc.kernels import reference
 from locenc.kernels.layout import COS, ELEMENTWISE, EQUAL_EARTH, LONLAT, ONE, SIN
+from locenc.kernels.reference import exact
 from locenc.position import PositionEncoder
 
 WORLD = (-180.0, 180.0, -90.0, 90.0)
@@ -82,7 +83,7 @@ class RandomFourier(PositionEncoder):
         lon, lat = self.directions.to(torch.float64)
         lon, lat = 2 * lon / (east - west), 2 * lat / (north - south)
         shift = self.shift - lon * (east + west) / 2 - lat * (north + south) / 2
-        frequencies = torch.stack([lon, lat, shift], 1) / math.pi
+        frequencies = torch.stack([lon, lat, shift], 1) / exact(math.pi)
         layout = (LONLAT, 1, self.out_dim, ELEMENTWISE, 0, COS, 0, ONE)
         return reference.sinusoids(lonlat, frequencies, layout, dtype) * math.sqrt(2 / self.out_dim)
 
@@ -133,7 +134,7 @@ class EqualEarthFourier(PositionEncoder):
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
         widths, count, _ = self.directions.shape
-        frequencies = self.directions.to(torch.float64).flatten(0, 1) * (2 * self.SCALE)
+        frequencies = self.directions.to(torch.float64).flatten(0, 1) * exact(2 * self.SCALE)
         blocks = [(ELEMENTWISE, width, function, 0, ONE) for width in range(widths) for function in (COS, SIN)]
         layout = (EQUAL_EARTH, widths, *[count] * widths, *(field for block in blocks for field in block))
         return reference.sinusoids(lonlat, frequencies, layout, dtype)

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from locenc.kernels.layout import BLOCK_FIELDS, LONLAT, ONE, OUTER, XYZ
 
+RADIAN = math.pi / 180
+
 
 def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Products of sinusoids of linear phases.
@@ -42,7 +44,7 @@ def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtyp
         half_turns = half_turns + values[:, None] * frequencies[:, axis]
     if frequencies.shape[1] > len(points):
         half_turns = half_turns + frequencies[:, -1]
-    angle = math.pi * (half_turns - 2 * torch.round(half_turns / 2))
+    angle = exact(math.pi) * (half_turns - 2 * torch.round(half_turns / 2))
 
     working = dtype if dtype == torch.float64 else torch.float32
     lengths = list(fields[:count])
@@ -66,7 +68,7 @@ def coordinates(lonlat: Tensor, kind: int) -> tuple[Tensor, ...]:
     lon = reduce_longitude(lon)
     if kind == LONLAT:
         return lon, lat
-    lon, lat = torch.deg2rad(lon), torch.deg2rad(lat)
+    lon, lat = lon * exact(RADIAN), lat * exact(RADIAN)
     if kind == XYZ:
         return lat.cos() * lon.cos(), lat.cos() * lon.sin(), lat.sin()
     return equal_earth(lon, lat)
@@ -74,12 +76,27 @@ def coordinates(lonlat: Tensor, kind: int) -> tuple[Tensor, ...]:
 
 def equal_earth(lon: Tensor, lat: Tensor) -> tuple[Tensor, Tensor]:
     """Equal Earth projection (Šavrič, Patterson & Jenny 2019, equations 7 to 9) of radians, in radii of the sphere."""
-    a1, a2, a3, a4 = 1.340264, -0.081106, 0.000893, 0.003796
-    t = torch.asin(math.sqrt(3) / 2 * lat.sin())
+    a1, a2, a3, a4 = (exact(value) for value in (1.340264, -0.081106, 0.000893, 0.003796))
+    t = _arcsine(exact(math.sqrt(3) / 2) * lat.sin())
     t2 = t * t
     t6 = t2 * t2 * t2
     slope = a1 + 3 * a2 * t2 + t6 * (7 * a3 + 9 * a4 * t2)
-    return 2 / math.sqrt(3) * lon * t.cos() / slope, t * (a1 + a2 * t2 + t6 * (a3 + a4 * t2))
+    return exact(2 / math.sqrt(3)) * lon * t.cos() / slope, t * (a1 + a2 * t2 + t6 * (a3 + a4 * t2))
+
+
+def exact(value: float) -> float | Tensor:
+    """Return a constant; for exported graphs a float64 tensor, since ONNX exporters round numbers to float32."""
+    return torch.tensor(value, dtype=torch.float64) if torch.compiler.is_exporting() else value
+
+
+def _arcsine(value: Tensor) -> Tensor:
+    """Arcsine of |value| < 1; exported graphs get two Newton steps, since ONNX runtimes have no float64 arcsine."""
+    if not torch.compiler.is_exporting():
+        return torch.asin(value)
+    angle = torch.asin(value.to(torch.float32)).to(value.dtype)
+    for _ in range(2):
+        angle = angle - (angle.sin() - value) / angle.cos()
+    return angle
 
 
 def reduce_longitude(lon: Tensor) -> Tensor:
