@@ -13,6 +13,9 @@ from locenc.cartesian import Direct
 from locenc.location_encoder import LocationEncoder
 from locenc.networks import build_network
 from locenc.random_fourier import EqualEarthFourier, RandomFourier
+from locenc.rbf import RadialBasis
+from locenc.tile import Tile
+from locenc.voronoi import SphericalVoronoi
 from locenc.wrap import wrap
 
 Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
@@ -87,6 +90,7 @@ def position_encoder(name: str, **options: Any) -> nn.Module:
     entry = _entry(name)
     options = settings(repr(name), entry.build, options)
     module = entry.build(**options)
+    options |= getattr(module, "stored_options", {})
     plain = {key: value for key, value in options.items() if key != "dtype" and value is not None}
     config = json.loads(json.dumps(plain))  # what a file will hold: tuples are lists
     module.config = {"name": name, **config}  # type: ignore[assignment]
@@ -144,4 +148,7 @@ register("nerf")(sinusoidal.nerf)
 register("xyz")(sinusoidal.xyz)
 register("direct")(Direct)
 register("rff")(RandomFourier)
-register("geoclip")(EqualEarthFourier)
+register("geoclip", network="geoclip")(EqualEarthFourier)
+register("rbf")(RadialBasis)
+register("tile", network="linear")(Tile)
+register("spherical-voronoi", network="residual-mlp")(SphericalVoronoi)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from arithmetic import DEGREE, Arithmetic, Array, FiftyDigits, FixedPoint, angles, mp
+from voronoi_formulas import spherical_voronoi
 
 
 def geometric_list(num_scales: int, min_radius: float, max_radius: float) -> list[Any]:
@@ -206,6 +207,7 @@ ENCODERS: dict[str, tuple[Callable[..., list[Array]], dict[str, Any]]] = {
     "direct": (direct, {"extent": WORLD}),
     "rff": (rff, {"extent": WORLD}),
     "geoclip": (geoclip, {}),
+    "spherical-voronoi": (spherical_voronoi, {"gate": 0.5, "cosine_attention": False}),
 }
 
 
