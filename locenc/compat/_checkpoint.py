@@ -1,0 +1,126 @@
+"""A training checkpoint of another project: its settings (``params``) and its tensors (``state_dict``)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from locenc._names import check_count
+from locenc.compat._files import read_pickle, read_safetensors
+
+_REQUIRED = object()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a file holds, and what the caller adds to it.
+
+    Attributes
+    ----------
+    path : Path
+        For messages.
+    params : dict
+        The settings of the training run.
+    state : dict of Tensor
+        The weights.
+    optimizer : dict
+        The optimiser's state, empty where there is none.
+    anchors, extent
+        As `locenc.load_torchspatial` takes them.
+    """
+
+    path: Path
+    params: dict[str, Any]
+    state: dict[str, Tensor]
+    optimizer: Mapping[str, Any]
+    anchors: Any = None
+    extent: Any = None
+
+    def setting(self, name: str, default: Any = _REQUIRED) -> Any:
+        """One of ``params``.
+
+        Raises
+        ------
+        ValueError
+            If it is not there and has no default.
+        """
+        value = self.params.get(name, default)
+        if value is _REQUIRED:
+            raise self.error(f"its params have no {name!r}, which decides how the encoder is built")
+        return value
+
+    def count(self, name: str) -> int:
+        """A setting that is a whole number of at least 1."""
+        try:
+            return check_count(name, self.setting(name))
+        except ValueError as error:
+            raise self.error(str(error)) from error
+
+    def flag(self, name: str, default: bool) -> bool:
+        """A setting that is true or false; command lines of these projects spell it "T" and "F"."""
+        return self.setting(name, default) in (True, "T")
+
+    def tensor(self, *names: str) -> Tensor:
+        """The tensor under the first of these keys that is there.
+
+        Raises
+        ------
+        ValueError
+            If there is none.
+        """
+        for name in names:
+            if name in self.state:
+                return self.state[name]
+        raise self.error(f"it has no tensor {' or '.join(map(repr, names))}; there are: {', '.join(self.state)}")
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose keys begin with a prefix, by the rest of their keys."""
+        return {key.removeprefix(prefix): value for key, value in self.state.items() if key.startswith(prefix)}
+
+    def error(self, problem: str) -> ValueError:
+        """Build the error for a file that cannot become an encoder."""
+        return ValueError(f"{self.path}: {problem}")
+
+
+def read_checkpoint(path: str | Path, *, anchors: Any = None, extent: Any = None) -> Checkpoint:
+    """Read a file of ``torch.save``, or a ``.safetensors`` file with its ``.params.json`` beside it.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the file, or the settings beside it, is missing.
+    ValueError
+        If it is damaged, unsafe, or no training checkpoint with ``state_dict`` and ``params``.
+    """
+    path = Path(path)
+    if path.name.endswith(".params.json"):
+        path = path.with_name(path.name.removesuffix(".params.json") + ".safetensors")
+    if path.suffix == ".safetensors":
+        content: Any = {"state_dict": read_safetensors(path), **_read_json(path)}
+    else:
+        content = read_pickle(path)
+    parts = [content.get(name) for name in ("state_dict", "params")] if isinstance(content, dict) else [None, None]
+    for name, part in zip(("state_dict", "params"), parts, strict=True):
+        if not isinstance(part, Mapping):
+            keys = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+            raise ValueError(
+                f"{path} has no {name!r} (it holds: {keys}): expected a training checkpoint, a dictionary with "
+                "'state_dict' and 'params'. Weights alone do not say how their encoder is built"
+            )
+    state = {key: value for key, value in dict(parts[0]).items() if isinstance(value, Tensor)}
+    optimizer = content.get("optimizer")
+    return Checkpoint(path, dict(parts[1]), state, optimizer if isinstance(optimizer, Mapping) else {}, anchors, extent)
+
+
+def _read_json(weights: Path) -> dict[str, Any]:
+    path = weights.with_name(weights.name.removesuffix(".safetensors") + ".params.json")
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path}: the settings of {weights.name} are expected beside it")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON ({error}); download it again") from error
+    return content if isinstance(content, dict) else {}
