@@ -5,16 +5,26 @@ replacement exchanges a whole encoder; ``config.json`` is the copy for people an
 """
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+import locenc
 from locenc._files import write_bytes, write_text
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT_VERSION = 1
+_HEADER = {
+    "format": "locenc",
+    "format_version": FORMAT_VERSION,
+    "coordinate_order": ["longitude", "latitude"],
+    "crs": "EPSG:4326",
+}
+#: Counts and sizes of a configuration stay below this, texts and lists below `LONGEST`: no sane encoder is near.
+LARGEST, LONGEST = 2**20, 64
 
 
 def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -27,7 +37,7 @@ def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping
     """
     from safetensors.torch import save
 
-    text = json.dumps({"format": "locenc", "format_version": FORMAT_VERSION, **config}, indent=2)
+    text = json.dumps({**_HEADER, "locenc_version": locenc.__version__, **config}, indent=2)
     data = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, metadata={"config": text})
     write_bytes(Path(folder) / WEIGHTS, data)
     write_text(Path(folder) / CONFIG, text + "\n")
@@ -70,14 +80,39 @@ def _read_config(folder: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
         text = path.read_text(encoding="utf-8")
     try:
         config = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"the configuration in {folder} is no JSON ({error}); save or download it again") from error
     version = config.get("format_version") if isinstance(config, dict) else None
-    if not isinstance(version, int) or config.get("format") != "locenc":
+    if type(version) is not int or config.get("format") != "locenc":
         raise ValueError(f"{folder} does not hold a locenc encoder: its configuration names no locenc format")
     if version > FORMAT_VERSION:
         raise ValueError(
             f"{folder} was written by a newer locenc (format {version}, this one reads up to {FORMAT_VERSION}); "
             "pip install --upgrade locenc"
         )
-    return {key: value for key, value in config.items() if key not in ("format", "format_version")}
+    for name, expected in _HEADER.items():
+        if name != "format_version" and config.get(name, expected) != expected:
+            raise ValueError(f"{folder} has {name} {config[name]!r}, but this library knows {expected!r} alone")
+    settings = {key: config.get(key) for key in ("position", "network", "dim", "dtype")}
+    _check_plain(folder, settings)
+    return settings
+
+
+def _check_plain(folder: Path, value: Any, where: str = "") -> None:
+    """Refuse what no configuration holds before anything is built from it: odd types, huge numbers, long lists."""
+    if isinstance(value, dict) and len(value) <= LONGEST:
+        for key, inner in value.items():
+            _check_plain(folder, inner, f"{where}.{key}" if where else str(key))
+    elif isinstance(value, list) and len(value) <= LONGEST:
+        for inner in value:
+            _check_plain(folder, inner, where)
+    elif not (
+        isinstance(value, bool)
+        or (isinstance(value, int) and (where.endswith("seed") or abs(value) <= LARGEST))
+        or (isinstance(value, float) and math.isfinite(value))
+        or (isinstance(value, str) and len(value) <= LONGEST)
+    ):
+        raise ValueError(
+            f"the configuration in {folder} does not describe an encoder: {where} is {value!r:.60}; counts stay below "
+            f"{LARGEST:,}, lists and texts below {LONGEST}"
+        )

@@ -1,6 +1,7 @@
 """Load an encoder that `LocationEncoder.save_pretrained` wrote, from a folder or from the Hugging Face hub."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,15 +38,20 @@ def from_pretrained(path: str | Path, *, revision: str | None = None) -> Locatio
     """
     folder = _download(str(path), revision) if str(path).startswith(HUB) else Path(path)
     config, tensors = read_folder(folder)
+    with torch.device("meta"):  # sizes are compared before anything is allocated
+        _check_tensors(folder, _build(folder, config), tensors)
+    encoder = _build(folder, config)
+    encoder.load_state_dict(tensors, assign=True)
+    return encoder.requires_grad_(True).eval()
+
+
+def _build(folder: Path, config: dict[str, Any]) -> LocationEncoder:
     try:
         position, network, dim = dict(config["position"]), config["network"], config["dim"]
         name, dtype = position.pop("name"), getattr(torch, config["dtype"])
-        encoder = create(name, dim=dim, network=network, dtype=dtype, **position)
+        return create(name, dim=dim, network=network, dtype=dtype, **position)
     except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"the configuration in {folder} does not describe an encoder: {error}") from error
-    _check_tensors(folder, encoder, tensors)
-    encoder.load_state_dict(tensors, assign=True)
-    return encoder.requires_grad_(True).eval()
 
 
 def _check_tensors(folder: Path, encoder: LocationEncoder, tensors: dict[str, torch.Tensor]) -> None:

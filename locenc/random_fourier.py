@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -72,8 +73,9 @@ class RandomFourier(PositionEncoder):
             raise ValueError(f"kernel_size must be positive and finite, got {kernel_size!r}")
         self.extent = check_extent(extent)
         generator = torch.Generator().manual_seed(seed)
-        directions = torch.randn(2, num_features, generator=generator, dtype=torch.float64) * math.sqrt(kernel_size)
-        shift = torch.rand(num_features, generator=generator, dtype=torch.float64) * (2 * math.pi)
+        drawn: dict[str, Any] = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
+        directions = torch.randn(2, num_features, **drawn) * math.sqrt(kernel_size)
+        shift = torch.rand(num_features, **drawn) * (2 * math.pi)
         self.register_buffer("directions", directions)
         self.register_buffer("shift", shift)
 
@@ -128,8 +130,9 @@ class EqualEarthFourier(PositionEncoder):
             raise ValueError(f"sigmas must be positive and finite, at least one, got {sigmas!r}")
         super().__init__(2 * num_features * len(sigmas), dtype=dtype)
         generator = torch.Generator().manual_seed(seed)
-        drawn = torch.randn(len(sigmas), num_features, 2, generator=generator, dtype=torch.float64)
-        self.register_buffer("directions", drawn * torch.tensor(sigmas, dtype=torch.float64)[:, None, None])
+        drawn = torch.randn(len(sigmas), num_features, 2, generator=generator, dtype=torch.float64, device="cpu")
+        widths = torch.tensor(sigmas, dtype=torch.float64, device="cpu")
+        self.register_buffer("directions", drawn * widths[:, None, None])
 
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""

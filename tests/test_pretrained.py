@@ -52,6 +52,15 @@ def test_the_weights_file_is_complete_by_itself(tmp_path: Path) -> None:
     assert torch.equal(locenc.from_pretrained(tmp_path)(POINTS), encoder(POINTS))
 
 
+def test_what_a_configuration_says(tmp_path: Path) -> None:
+    tiny().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["coordinate_order"] == ["longitude", "latitude"]
+    assert config["crs"] == "EPSG:4326"
+    assert config["locenc_version"] == locenc.__version__
+    assert config["format_version"] == 1
+
+
 def test_no_random_number_of_the_caller_is_taken_by_saving(tmp_path: Path) -> None:
     encoder = tiny()
     state = torch.get_rng_state()
@@ -93,8 +102,17 @@ def rewrite(folder: Path, change: dict[str, object]) -> None:
         ({"dim": 7}, r"does not fit its configuration: network\.layers\.1\.linear\.bias should be \(7,\), is \(6,\)"),
         ({"position": {"name": "sphere2vec-sphereC", "num_scales": 4}}, r"should be \(5, 12\), is \(5, 9\)"),
         ({"position": {"name": "sphereC"}}, "unknown encoder 'sphereC'"),
-        ({"position": None}, "does not describe an encoder"),
+        ({"position": None}, "does not describe an encoder: position is None"),
         ({"dtype": "no_dtype"}, "does not describe an encoder"),
+        ({"dim": 10**9}, r"dim is 1000000000; counts stay below 1,048,576"),
+        ({"dim": "6"}, "dim must be a whole number"),
+        ({"dim": True}, "dim must be a whole number"),
+        ({"dim": 10**6}, r"should be \(1000000,\), is \(6,\)"),
+        ({"position": {"name": "sphere2vec-dfs", "num_scales": 10**4}}, r"should be \(5, 400040000\), is \(5, 9\)"),
+        ({"position": {"name": "wrap", "date": [0] * 100}}, r"position\.date is \[0, 0"),
+        ({"network": {"name": "ffn", "hidden_dim": 1e400}}, r"network\.hidden_dim is inf"),
+        ({"coordinate_order": ["latitude", "longitude"]}, r"has coordinate_order \['latitude', 'longitude'\]"),
+        ({"crs": "EPSG:3857"}, "has crs 'EPSG:3857'"),
     ],
 )
 def test_configurations_that_do_not_fit(change: dict[str, object], message: str, tmp_path: Path) -> None:
