@@ -45,3 +45,11 @@ def test_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
     for _, command in commands:
         assert command.count("\n") == 1
         assert "pip install" in command
+
+
+@pytest.mark.parametrize("name", locenc.list_encoders())
+def test_the_table_of_encoders_has_every_encoder(name: str) -> None:
+    text = (README.parent / "docs" / "encoders.md").read_text(encoding="utf-8")
+    row = next((line for line in text.splitlines() if line.startswith(f"| `{name}` |")), "")
+    columns = f"{locenc.position_encoder(name).out_dim:,}"
+    assert f" {columns} " in row, "run scripts/make_encoder_docs.py"
