@@ -1,7 +1,7 @@
 """Reading checkpoint files of other projects: nothing in them is run, and none may fill the memory."""
 
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def read_pickle(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
     path : str or Path
         Such as ``model.pth.tar``, ``model.pt`` or ``model.ckpt``.
     max_bytes : int
-        Largest size of the unpacked file.
+        Largest size of the unpacked file, and of its tensors.
 
     Raises
     ------
@@ -46,9 +46,13 @@ def read_pickle(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
     _check_archive(path, max_bytes)
     with torch.serialization.safe_globals(_ALLOWED):
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
+            size = _size(content)
         except Exception as error:  # a damaged archive or pickle fails in many ways
             raise ValueError(_reason(path, error)) from error
+    if size > max_bytes:
+        raise ValueError(_too_large(path, size, max_bytes))
+    return content
 
 
 def read_safetensors(path: str | Path) -> dict[str, Tensor]:
@@ -100,10 +104,27 @@ def _check_archive(path: Path, max_bytes: int) -> None:
             "file may have been saved in its place; download it again"
         ) from error
     if size > max_bytes:
-        raise ValueError(
-            f"{path} unpacks to {size:,} bytes, more than the {max_bytes:,} that are allowed; weights of a location "
-            "encoder are far smaller. If you trust it, load it with torch.load and save the weights alone"
-        )
+        raise ValueError(_too_large(path, size, max_bytes))
+
+
+def _too_large(path: Path, size: int, max_bytes: int) -> str:
+    return (
+        f"{path} unpacks to {size:,} bytes, more than the {max_bytes:,} that are allowed; weights of a location "
+        "encoder are far smaller. If you trust it, load it with torch.load and save the weights alone"
+    )
+
+
+def _size(content: Any) -> int:
+    """Bytes of all tensors in nested containers, were each stored by itself: a file may expand one number to many."""
+    total, seen, left = 0, set(), [content]
+    while left:
+        value = left.pop()
+        if isinstance(value, Tensor):
+            total += value.numel() * value.element_size()
+        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
+            seen.add(id(value))
+            left += value.values() if isinstance(value, Mapping) else value
+    return total
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -126,6 +126,16 @@ def test_the_cap_is_exact(file: Path) -> None:
         read_pickle(file, max_bytes=size - 1)
 
 
+def test_a_number_expanded_to_many(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.pt"
+    deep: list = []
+    for _ in range(40):
+        deep = [deep, deep]
+    torch.save({"state_dict": {"weight": torch.zeros(1).expand(1 << 20, 1 << 20)}, "deep": deep}, path)
+    with pytest.raises(ValueError, match=r"bomb\.pt unpacks to 4,398,046,511,104 bytes"):
+        read_pickle(path)
+
+
 @pytest.mark.parametrize(
     ("content", "named"),
     [(Code(), r"system"), (argparse.Namespace(lr=1), r"argparse\.Namespace"), (Path("weights"), r"pathlib")],
