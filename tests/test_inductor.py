@@ -1,5 +1,7 @@
 """Encoders compiled by Inductor give the eager numbers; a few stand for all, since each compilation takes seconds."""
 
+import warnings
+
 import pytest
 import torch
 
@@ -16,5 +18,6 @@ POINTS = torch.tensor(
 def test_inductor(name: str, options: dict[str, float]) -> None:
     encoder = locenc.create(name, dim=5, **options).eval()
     compiled = torch.compile(encoder, fullgraph=True)
-    with torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch warns of its own code
         torch.testing.assert_close(compiled(POINTS), encoder(POINTS), atol=1e-6, rtol=1e-6)
