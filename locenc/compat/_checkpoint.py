@@ -49,15 +49,19 @@ class Checkpoint:
         """
         value = self.params.get(name, default)
         if value is _REQUIRED:
-            raise self.error(f"its params have no {name!r}, which decides how the encoder is built")
+            raise self.error(f"its settings have no {name!r}, which decides how the encoder is built")
         return value
 
     def count(self, name: str) -> int:
-        """A setting that is a whole number of at least 1."""
+        """A setting that counts scales or degrees: each has at least one column, or row, in some weight."""
         try:
-            return check_count(name, self.setting(name))
+            value = check_count(name, self.setting(name))
         except ValueError as error:
             raise self.error(str(error)) from error
+        largest = max((size for tensor in self.state.values() for size in tensor.shape), default=0)
+        if value > largest:
+            raise self.error(f"its settings say {name}={value}, but no weight in it has more than {largest} columns")
+        return value
 
     def flag(self, name: str, default: bool) -> bool:
         """A setting that is true or false; command lines of these projects spell it "T" and "F"."""
@@ -85,8 +89,19 @@ class Checkpoint:
         return ValueError(f"{self.path}: {problem}")
 
 
-def read_checkpoint(path: str | Path, *, anchors: Any = None, extent: Any = None) -> Checkpoint:
+def read_checkpoint(
+    path: str | Path, *, settings: str = "params", anchors: Any = None, extent: Any = None
+) -> Checkpoint:
     """Read a file of ``torch.save``, or a ``.safetensors`` file with its ``.params.json`` beside it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    settings : str
+        Where its settings are.
+    anchors, extent
+        See `Checkpoint`.
 
     Raises
     ------
@@ -102,17 +117,23 @@ def read_checkpoint(path: str | Path, *, anchors: Any = None, extent: Any = None
         content: Any = {"state_dict": read_safetensors(path), **_read_json(path)}
     else:
         content = read_pickle(path)
-    parts = [content.get(name) for name in ("state_dict", "params")] if isinstance(content, dict) else [None, None]
-    for name, part in zip(("state_dict", "params"), parts, strict=True):
-        if not isinstance(part, Mapping):
-            keys = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-            raise ValueError(
-                f"{path} has no {name!r} (it holds: {keys}): expected a training checkpoint, a dictionary with "
-                "'state_dict' and 'params'. Weights alone do not say how their encoder is built"
-            )
-    state = {key: value for key, value in dict(parts[0]).items() if isinstance(value, Tensor)}
+    content = content if isinstance(content, dict) else {type(content).__name__: content}
+    state, params = _part(path, content, "state_dict"), _part(path, content, settings)
     optimizer = content.get("optimizer")
-    return Checkpoint(path, dict(parts[1]), state, optimizer if isinstance(optimizer, Mapping) else {}, anchors, extent)
+    if not isinstance(optimizer, Mapping):
+        optimizer = {}
+    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    return Checkpoint(path, params, tensors, optimizer, anchors, extent)
+
+
+def _part(path: Path, content: dict[str, Any], name: str) -> dict[str, Any]:
+    part = content.get(name)
+    if not isinstance(part, Mapping):
+        raise ValueError(
+            f"{path} has no {name!r} (it holds: {', '.join(map(str, content))}): expected a training checkpoint with "
+            "weights and settings. Weights alone do not say how their encoder is built"
+        )
+    return dict(part)
 
 
 def _read_json(weights: Path) -> dict[str, Any]:

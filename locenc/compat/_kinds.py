@@ -25,8 +25,8 @@ m_plus_order = partial(interleaved, 8)
 
 def load(checkpoint: Checkpoint, kinds: Mapping[str, Kind], *, hint: str = "") -> Loaded:
     """Build the encoder that ``params["spa_enc_type"]`` names, and its class head."""
-    name = checkpoint.params.get("spa_enc_type")
-    if name is None and "feats.0.weight" in checkpoint.state:
+    name = str(checkpoint.params.get("spa_enc_type"))
+    if name == "None" and "feats.0.weight" in checkpoint.state:
         name = "geo_net"
     if name not in kinds:
         raise checkpoint.error(unknown("spa_enc_type", name, kinds, hint=hint))

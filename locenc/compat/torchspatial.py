@@ -84,7 +84,7 @@ def _hint(checkpoint: Checkpoint) -> str:
 
 
 def _hexagridcell(checkpoint: Checkpoint) -> LocationEncoder:
-    """Three sines, 120 degrees apart, of each coordinate: sums of a sine and a cosine, so weights for grid's columns."""
+    """Three sines, 120 degrees apart, of each coordinate: sums of a sine and a cosine, so weights for grid."""
     weight = checkpoint.tensor("spa_enc.post_linear.weight", "spa_enc.position_encoder.post_linear.weight")
     bias = checkpoint.tensor("spa_enc.post_linear.bias", "spa_enc.position_encoder.post_linear.bias")
     num_scales, coarsest = checkpoint.count("frequency_num"), float(checkpoint.setting("max_radius"))
@@ -113,12 +113,26 @@ def _theorydiag(checkpoint: Checkpoint) -> LocationEncoder:
         raise checkpoint.error(
             f"post_mat should be ({num_scales}, 6, ...) for frequency_num={num_scales}, is {tuple(blocks.shape)}"
         )
-    weight, bias = torch.block_diag(*blocks).T, torch.zeros(num_scales * blocks.shape[2])
+    same = torch.eye(num_scales, dtype=torch.float64)
+    weight = torch.einsum("skj,st->tjks", blocks, same).flatten(0, 1).flatten(1)  # our columns: block, then scale
+    bias = torch.zeros(len(weight))
     if "spa_enc.post_linear.weight" in checkpoint.state:
         weight = checkpoint.tensor("spa_enc.post_linear.weight").double() @ weight
         bias = checkpoint.tensor("spa_enc.post_linear.bias")
-    weight = weight[:, theory_order(num_scales)].to(bias.dtype).contiguous()
+    weight = weight.to(bias.dtype)
     return one_layer(checkpoint, "space2vec-theory", {"num_scales": num_scales, **radii(checkpoint)}, weight, bias)
+
+
+def _tile(checkpoint: Checkpoint) -> LocationEncoder:
+    """One vector for the whole globe: TorchSpatial's cells are a million degrees wide, whatever was asked for."""
+    table = checkpoint.tensor("spa_enc.position_encoder.embedding.weight", "spa_enc.embedding.weight")
+    if len(table) != 1:
+        raise checkpoint.error(
+            f"its table has {len(table)} cells, but the file does not say how large they are; TorchSpatial's own files "
+            "have one cell"
+        )
+    options = {"cell_degrees": 1e6, "num_features": table.shape[1]}
+    return feed_forward(checkpoint, "tile", options, buffers={"table": table})
 
 
 def _spherical_harmonics(checkpoint: Checkpoint) -> LocationEncoder:
@@ -144,6 +158,7 @@ TORCHSPATIAL: dict[str, Kind] = {
     "geo_net_fft": plain("wrap"),
     "hexagridcell": _hexagridcell,
     "theorydiag": _theorydiag,
+    "tile_ffn": _tile,
     "spherical_harmonics": _spherical_harmonics,
     **SHARED,
 }
