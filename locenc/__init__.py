@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from locenc.position import PositionEncoder
     from locenc.pretrained import from_pretrained
     from locenc.registry import create, list_encoders, position_encoder, register
+    from locenc.siren import Siren
 
 _HOME = {
     "FFN": "networks",
     "LocationEncoder": "location_encoder",
     "PositionEncoder": "position",
     "ResidualFCNet": "networks",
+    "Siren": "siren",
     "Space2Vec": "encoders",
     "Sphere2Vec": "encoders",
     "Wrap": "encoders",
@@ -40,6 +42,7 @@ __all__ = [
     "LocationEncoder",
     "PositionEncoder",
     "ResidualFCNet",
+    "Siren",
     "Space2Vec",
     "Sphere2Vec",
     "Wrap",

@@ -7,7 +7,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from locenc._names import check_count, settings, unknown
+from locenc.branches import SummedBranches
 from locenc.residual import ResidualBlock, ResidualMLP
+from locenc.siren import Siren
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": nn.ReLU,
@@ -143,6 +145,8 @@ class Identity(nn.Identity):
 NETWORKS: dict[str, Callable[..., nn.Module]] = {
     "ffn": FFN,
     "residual": ResidualFCNet,
+    "siren": Siren,
+    "geoclip": SummedBranches,
     "residual-mlp": ResidualMLP,
     "linear": Linear,
     "identity": Identity,
@@ -155,8 +159,8 @@ def build_network(network: str | Mapping[str, Any] | nn.Module, in_dim: int, out
     Parameters
     ----------
     network : str, mapping or Module
-        A name (``"ffn"``, ``"residual"``, ``"residual-mlp"``, ``"linear"``, ``"identity"``), a mapping such as
-        ``{"name": "ffn", "hidden_dim": 1024}``, or a ready module, which is returned as it is.
+        A name, one of `NETWORKS` (``"ffn"``, ``"residual"``, ``"siren"``, ``"geoclip"``, ``"linear"``, …),
+        a mapping such as ``{"name": "ffn", "hidden_dim": 1024}``, or a ready module, which is returned as it is.
     in_dim, out_dim : int
         Number of features, size of the embedding.
 

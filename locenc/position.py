@@ -1,7 +1,8 @@
 """What every position encoder shares: the door, leading axes, dtype."""
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -28,6 +29,8 @@ class PositionEncoder(nn.Module):
     """
 
     config: dict[str, Any] | None = None
+    #: Options that ``config`` holds instead of those given: such as how many anchors, where the weights hold them.
+    stored_options: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, out_dim: int, *, dtype: torch.dtype | None = None) -> None:
         super().__init__()

@@ -189,6 +189,39 @@ def geoclip(on: Arithmetic, *, weights: Mapping[str, Array]) -> list[Array]:
     return blocks
 
 
+def rbf(on: Arithmetic, *, kernel_size: float, distance: str, weights: Mapping[str, Array]) -> list[Array]:
+    """Gaussians of the distance in degrees to anchors: on the plane as in TorchSpatial, or of the central angle."""
+    places = [[mp.mpf(float(v)) for v in row] for row in weights["anchors"]]
+    points = [sphere_point(*place) for place in places]
+
+    def planar(lon: Any, lat: Any) -> list[Any]:
+        return [(lon - a) ** 2 + (lat - b) ** 2 for a, b in places]
+
+    def spherical(lon: Any, lat: Any) -> list[Any]:
+        point = sphere_point(lon, lat)
+        cosines = [sum(p * q for p, q in zip(point, anchor, strict=True)) for anchor in points]
+        return [(mp.acos(max(-1, min(1, cosine))) / DEGREE) ** 2 for cosine in cosines]
+
+    squares = planar if distance == "planar" else spherical
+    return [on.values(lambda lon, lat: [mp.exp(-d / (2 * mp.mpf(kernel_size) ** 2)) for d in squares(lon, lat)])]
+
+
+def tile_cell(lon: Any, lat: Any, cell_degrees: float, extent: list[float]) -> int:
+    """Number of the grid cell of a place, row by row from the south-west corner; outside counts as the border."""
+    west, east, south, north = (mp.mpf(v) for v in extent)
+    num_columns, num_rows = (math.ceil(length / cell_degrees) for length in (east - west, north - south))
+    column = min(max(int(mp.floor((lon - west) / cell_degrees)), 0), num_columns - 1)
+    row = min(max(int(mp.floor((lat - south) / cell_degrees)), 0), num_rows - 1)
+    return row * num_columns + column
+
+
+def tile(on: Arithmetic, *, cell_degrees: float, extent: list[float], weights: Mapping[str, Array]) -> list[Array]:
+    """A learned row for each cell of a grid: TorchSpatial's tile_ffn with a cell size that counts."""
+    return [
+        on.values(lambda lon, lat: [mp.mpf(v) for v in weights["table"][tile_cell(lon, lat, cell_degrees, extent)]])
+    ]
+
+
 SPHERE2VEC: dict[str, Any] = {"num_scales": 32, "min_radius": 1e-3, "max_radius": 1.0, "seamless": False}  # radians
 POWER: dict[str, Any] = {**SPHERE2VEC, "frequency_list": "geometric"}
 GRID: dict[str, Any] = {"num_scales": 32, "min_radius": 0.1, "max_radius": 360.0, "seamless": False}  # degrees
@@ -207,6 +240,8 @@ ENCODERS: dict[str, tuple[Callable[..., list[Array]], dict[str, Any]]] = {
     "direct": (direct, {"extent": WORLD}),
     "rff": (rff, {"extent": WORLD}),
     "geoclip": (geoclip, {}),
+    "rbf": (rbf, {"kernel_size": 10.0, "distance": "great-circle"}),
+    "tile": (tile, {"cell_degrees": 5.0, "extent": WORLD}),
     "spherical-voronoi": (spherical_voronoi, {"gate": 0.5, "cosine_attention": False}),
 }
 

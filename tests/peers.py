@@ -58,6 +58,10 @@ PEER_FEATURES: list[tuple[str, str, dict[str, Any]]] = [
     ("torchspatial/rff|S64|k1|extent-180,180,-90,90", "rff", {"num_features": 64, "extent": WORLD}),
     ("torchspatial/rff|S32|k2|extent-180,180,-90,90", "rff", {"num_features": 32, "extent": WORLD}),
     ("torchspatial/rff|S64|k1|extent-162,-59,20,56", "rff", {"num_features": 64, "extent": AMERICA}),
+    *(
+        (f"torchspatial/rbf|N{n}|k{k}", "rbf", {"num_anchors": n, "kernel_size": float(k), "distance": "planar"})
+        for n, k in [(50, 1), (200, 2), (200, 40)]
+    ),
     ("satclip/wrap", "wrap", {"convention": "satclip"}),
     ("satclip/theory|S16|min1|max360", "space2vec-theory", _radii(16, 1.0, 360.0)),
     ("satclip/grid|S16|min1|max360", "space2vec-grid", _radii(16, 1.0, 360.0)),
@@ -99,6 +103,8 @@ def peer_weights(arrays: Mapping[str, Any], key: str) -> dict[str, np.ndarray] |
     """Drawn tensors under our names."""
     if "/rff|" in key:
         return {"directions": arrays[f"{key}/dirvec"], "shift": arrays[f"{key}/shift"]}
+    if "/rbf|" in key:
+        return {"anchors": arrays["torchspatial/rbf/anchors"][: arrays[key].shape[1]]}
     return None
 
 

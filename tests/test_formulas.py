@@ -11,6 +11,8 @@ from peers import PEER_FEATURES, PEER_FFN, ffn_state, peer_points, peer_weights,
 RNG = np.random.default_rng(0)
 WEIGHTS = {
     "rff": {"directions": RNG.normal(size=(2, 7)), "shift": RNG.uniform(0, 2 * np.pi, 7)},
+    "rbf": {"anchors": RNG.uniform(-90, 90, size=(6, 2))},
+    "tile": {"table": RNG.normal(size=(72 * 36, 2))},
     "geoclip": {"directions": RNG.normal(size=(2, 5, 2)) * 256},
 }
 

@@ -15,9 +15,11 @@ ROWS = [
     {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.encoders"},
     {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
     {"locenc.registry"},
-    {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"},
+    {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}
+    | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile"},
     {"locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
-    {"locenc.kernels.reference", "locenc.kernels.reference_voronoi", "locenc.residual"},
+    {"locenc.kernels.reference", "locenc.kernels.reference_voronoi", "locenc.residual"}
+    | {"locenc.kernels.reference_rbf", "locenc.siren", "locenc.branches"},
     {"locenc.compat", "locenc.compat._files"},
     {"locenc.kernels.layout", "locenc._names", "locenc._files", "locenc._extras", "locenc.kernels"},
 ]

@@ -4,7 +4,7 @@ import locenc
 import locenc_csp
 
 LOCENC = """
-FFN LocationEncoder PositionEncoder ResidualFCNet Space2Vec Sphere2Vec Wrap coords create data from_pretrained
+FFN LocationEncoder PositionEncoder ResidualFCNet Siren Space2Vec Sphere2Vec Wrap coords create data from_pretrained
 list_encoders maps position_encoder register
 """
 LOCENC_CSP = """
@@ -35,4 +35,11 @@ def test_encoders() -> None:
         "space2vec-grid",
         "space2vec-theory",
         "wrap",
+        "nerf",
+        "xyz",
+        "direct",
+        "rff",
+        "geoclip",
+        "rbf",
+        "tile",
     ]

@@ -1,0 +1,68 @@
+"""The sinusoidal representation network: what SatCLIP puts behind its spherical harmonics."""
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from locenc._names import check_count
+
+
+class Siren(nn.Module):
+    """Sines of linear layers, then a linear layer: sin(ω (W x + b)) with ω = ``omega_0`` in the first, 1 in the rest.
+
+    Parameters
+    ----------
+    in_dim, out_dim : int
+        Number of features, size of the embedding.
+    hidden_dim : int
+        Width of the hidden layers.
+    num_hidden_layers : int
+        Number of layers with a sine; 0 leaves the linear layer alone.
+    omega_0 : float
+        Frequency of the first layer.
+    dropout : float
+        Share of entries dropped before each sine.
+
+    References
+    ----------
+    Sitzmann et al. 2020, "Implicit neural representations with periodic activation functions", NeurIPS. Weights and
+    biases start uniform within ±1/in in the first layer, ±√(6/in) in the others, as in SatCLIP (Rußwurm et al. 2024).
+    """
+
+    def __init__(
+        self,
+        in_dim: int,
+        out_dim: int,
+        *,
+        hidden_dim: int = 512,
+        num_hidden_layers: int = 2,
+        omega_0: float = 30.0,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        check_count("hidden_dim", hidden_dim)
+        check_count("num_hidden_layers", num_hidden_layers, least=0)
+        if not 0 < omega_0 < math.inf:
+            raise ValueError(f"omega_0 must be positive and finite, got {omega_0!r}")
+        self.out_dim = out_dim
+        self.omega_0 = float(omega_0)
+        widths = [in_dim, *[hidden_dim] * num_hidden_layers]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.last = nn.Linear(widths[-1], out_dim)
+        self.dropout = nn.Dropout(dropout)
+        for layer, linear in enumerate([*self.layers, self.last]):
+            fan_in = widths[layer]
+            bound = 1 / fan_in if layer == 0 else math.sqrt(6 / fan_in)
+            for tensor in linear.parameters():
+                nn.init.uniform_(tensor, -bound, bound)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map features ``(..., in_dim)`` to embeddings ``(..., out_dim)``."""
+        hidden = features
+        for layer, linear in enumerate(self.layers):
+            before: Tensor = self.dropout(linear(hidden))
+            hidden = torch.sin(self.omega_0 * before if layer == 0 else before)
+        embedding: Tensor = self.last(hidden)
+        return embedding
