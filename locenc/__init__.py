@@ -10,7 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from locenc import coords, data, maps
-    from locenc.encoders import Space2Vec, Sphere2Vec, Wrap
+    from locenc.encoders import Space2Vec, Sphere2Vec, SphericalHarmonics, Wrap
     from locenc.location_encoder import LocationEncoder
     from locenc.networks import FFN, ResidualFCNet
     from locenc.position import PositionEncoder
@@ -26,6 +26,7 @@ _HOME = {
     "Siren": "siren",
     "Space2Vec": "encoders",
     "Sphere2Vec": "encoders",
+    "SphericalHarmonics": "encoders",
     "Wrap": "encoders",
     "coords": "",
     "create": "registry",
@@ -45,6 +46,7 @@ __all__ = [
     "Siren",
     "Space2Vec",
     "Sphere2Vec",
+    "SphericalHarmonics",
     "Wrap",
     "coords",
     "create",

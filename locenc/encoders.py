@@ -122,6 +122,52 @@ class Space2Vec(_Named):
         )
 
 
+class SphericalHarmonics(_Named):
+    """Spherical harmonics, then a network; with the sinusoidal network it is the model of SatCLIP.
+
+    Parameters
+    ----------
+    num_degrees : int
+        Degrees 0 to ``num_degrees`` - 1, 1,000 at most; ``num_degrees``² features.
+    dim : int
+        Size of the embedding.
+    normalization : str
+        ``"orthonormal"``, or ``"satclip"`` for what SatCLIP's weights were trained on.
+    network : str, mapping or Module
+        As `locenc.networks.build_network` takes it.
+    dtype : torch.dtype, optional
+        Of the position features when the network has no weights.
+
+    References
+    ----------
+    Rußwurm et al. 2024 (ICLR).
+
+    Examples
+    --------
+    >>> encoder = SphericalHarmonics(20, dim=128)
+    >>> encoder(torch.tensor([[2.35, 48.86]], dtype=torch.float64)).shape
+    torch.Size([1, 128])
+    """
+
+    def __init__(
+        self,
+        num_degrees: int = 40,
+        *,
+        dim: int = 256,
+        normalization: str = "orthonormal",
+        network: Network = "siren",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__(
+            "spherical-harmonics",
+            dim=dim,
+            num_degrees=num_degrees,
+            normalization=normalization,
+            network=network,
+            dtype=dtype,
+        )
+
+
 class Wrap(_Named):
     """The wrap encoder of Mac Aodha et al.: one sine and cosine of each coordinate, then a residual network.
 

@@ -10,6 +10,7 @@ from torch import nn
 from locenc import sinusoidal
 from locenc._names import settings, unknown
 from locenc.cartesian import Direct
+from locenc.harmonics import SphericalHarmonics
 from locenc.location_encoder import LocationEncoder
 from locenc.networks import build_network
 from locenc.random_fourier import EqualEarthFourier, RandomFourier
@@ -92,7 +93,7 @@ def position_encoder(name: str, **options: Any) -> nn.Module:
     module = entry.build(**options)
     options |= getattr(module, "stored_options", {})
     plain = {key: value for key, value in options.items() if key != "dtype" and value is not None}
-    config = json.loads(json.dumps(plain))  # what a file will hold: tuples are lists
+    config = json.loads(json.dumps(plain, default=_plain_value))  # what a file will hold: tuples are lists
     module.config = {"name": name, **config}  # type: ignore[assignment]
     return module
 
@@ -133,6 +134,13 @@ def default_network(name: str) -> str:
     return _entry(name).network
 
 
+def _plain_value(value: Any) -> Any:
+    """Plain numbers and lists for NumPy's and PyTorch's."""
+    if not hasattr(value, "tolist"):
+        raise TypeError(f"options must be numbers, text or lists of them, got {value!r}")
+    return value.tolist()
+
+
 def _entry(name: str) -> _Entry:
     if name not in _ENTRIES:
         raise ValueError(unknown("encoder", name, _ENTRIES, hint="locenc.list_encoders() lists them."))
@@ -151,4 +159,5 @@ register("rff")(RandomFourier)
 register("geoclip", network="geoclip")(EqualEarthFourier)
 register("rbf")(RadialBasis)
 register("tile", network="linear")(Tile)
+register("spherical-harmonics", network="siren")(SphericalHarmonics)
 register("spherical-voronoi", network="residual-mlp")(SphericalVoronoi)

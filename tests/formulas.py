@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from arithmetic import DEGREE, Arithmetic, Array, FiftyDigits, FixedPoint, angles, mp
+from harmonics_formulas import spherical_harmonics
 from voronoi_formulas import spherical_voronoi
 
 
@@ -242,6 +243,7 @@ ENCODERS: dict[str, tuple[Callable[..., list[Array]], dict[str, Any]]] = {
     "geoclip": (geoclip, {}),
     "rbf": (rbf, {"kernel_size": 10.0, "distance": "great-circle"}),
     "tile": (tile, {"cell_degrees": 5.0, "extent": WORLD}),
+    "spherical-harmonics": (spherical_harmonics, {"num_degrees": 40, "normalization": "orthonormal"}),
     "spherical-voronoi": (spherical_voronoi, {"gate": 0.5, "cosine_attention": False}),
 }
 

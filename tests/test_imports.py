@@ -16,10 +16,10 @@ ROWS = [
     {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
     {"locenc.registry"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}
-    | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile"},
+    | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"},
     {"locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels.reference", "locenc.kernels.reference_voronoi", "locenc.residual"}
-    | {"locenc.kernels.reference_rbf", "locenc.siren", "locenc.branches"},
+    | {"locenc.kernels.reference_rbf", "locenc.kernels.reference_harmonics", "locenc.siren", "locenc.branches"},
     {"locenc.compat", "locenc.compat._files"},
     {"locenc.kernels.layout", "locenc._names", "locenc._files", "locenc._extras", "locenc.kernels"},
 ]

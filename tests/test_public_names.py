@@ -4,8 +4,8 @@ import locenc
 import locenc_csp
 
 LOCENC = """
-FFN LocationEncoder PositionEncoder ResidualFCNet Siren Space2Vec Sphere2Vec Wrap coords create data from_pretrained
-list_encoders maps position_encoder register
+FFN LocationEncoder PositionEncoder ResidualFCNet Siren Space2Vec Sphere2Vec SphericalHarmonics Wrap coords create
+data from_pretrained list_encoders maps position_encoder register
 """
 LOCENC_CSP = """
 DualEncoder Encoder Finetune Objective PresenceHead Pretrain Schedule SoftmaxHead choose_weights finetune full_loss
@@ -42,4 +42,6 @@ def test_encoders() -> None:
         "geoclip",
         "rbf",
         "tile",
+        "spherical-harmonics",
+        "spherical-voronoi",
     ]
