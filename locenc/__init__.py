@@ -10,6 +10,13 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from locenc import coords, data, maps
+    from locenc.compat.csp import load_csp
+    from locenc.compat.geoclip import load_geoclip
+    from locenc.compat.satclip import load_satclip
+    from locenc.compat.sinr import load_sinr
+    from locenc.compat.sphere2vec import load_sphere2vec
+    from locenc.compat.torchspatial import load_torchspatial
+    from locenc.compat.tte import load_tte
     from locenc.encoders import Space2Vec, Sphere2Vec, SphericalHarmonics, Wrap
     from locenc.location_encoder import LocationEncoder
     from locenc.networks import FFN, ResidualFCNet
@@ -33,6 +40,13 @@ _HOME = {
     "data": "",
     "from_pretrained": "pretrained",
     "list_encoders": "registry",
+    "load_csp": "compat.csp",
+    "load_geoclip": "compat.geoclip",
+    "load_satclip": "compat.satclip",
+    "load_sinr": "compat.sinr",
+    "load_sphere2vec": "compat.sphere2vec",
+    "load_torchspatial": "compat.torchspatial",
+    "load_tte": "compat.tte",
     "maps": "",
     "position_encoder": "registry",
     "register": "registry",
@@ -53,6 +67,13 @@ __all__ = [
     "data",
     "from_pretrained",
     "list_encoders",
+    "load_csp",
+    "load_geoclip",
+    "load_satclip",
+    "load_sinr",
+    "load_sphere2vec",
+    "load_torchspatial",
+    "load_tte",
     "maps",
     "position_encoder",
     "register",

@@ -1,6 +1,7 @@
 """Spherical Voronoi: a soft tessellation of the sphere, then tokens that all places share."""
 
 import math
+from numbers import Real
 
 import torch
 from torch import Tensor, nn
@@ -59,9 +60,9 @@ class SphericalVoronoi(PositionEncoder):
     ) -> None:
         num_sites, site_dim = check_count("num_sites", num_sites), check_count("site_dim", site_dim)
         num_features, num_tokens = check_count("num_features", num_features), check_count("num_tokens", num_tokens)
-        if not 0 <= gate <= 1:
+        if not isinstance(gate, Real) or not 0 <= gate <= 1:
             raise ValueError(f"gate must lie in [0, 1], got {gate!r}")
-        if not 0 <= token_dropout < 1:
+        if not isinstance(token_dropout, Real) or not 0 <= token_dropout < 1:
             raise ValueError(f"token_dropout must lie in [0, 1), got {token_dropout!r}")
         super().__init__(num_features, dtype=dtype)
         self.gate = float(gate)
