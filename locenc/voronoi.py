@@ -1,7 +1,7 @@
 """Spherical Voronoi: a soft tessellation of the sphere, then tokens that all places share."""
 
 import math
-from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -60,14 +60,9 @@ class SphericalVoronoi(PositionEncoder):
     ) -> None:
         num_sites, site_dim = check_count("num_sites", num_sites), check_count("site_dim", site_dim)
         num_features, num_tokens = check_count("num_features", num_features), check_count("num_tokens", num_tokens)
-        if not isinstance(gate, Real) or not 0 <= gate <= 1:
-            raise ValueError(f"gate must lie in [0, 1], got {gate!r}")
-        if not isinstance(token_dropout, Real) or not 0 <= token_dropout < 1:
-            raise ValueError(f"token_dropout must lie in [0, 1), got {token_dropout!r}")
         super().__init__(num_features, dtype=dtype)
-        self.gate = float(gate)
+        self.gate, self.token_dropout = _share("gate", gate), _share("token_dropout", token_dropout)
         self.cosine_attention = bool(cosine_attention)
-        self.token_dropout = float(token_dropout)
 
         self.directions = nn.Parameter(fibonacci_lattice(num_sites).to(torch.get_default_dtype()))
         self.log_tau = nn.Parameter(torch.full((num_sites,), math.log(45)))
@@ -114,6 +109,16 @@ class SphericalVoronoi(PositionEncoder):
             hidden = (drawn < self.token_dropout) & (drawn < drawn.max())
             scores = scores.masked_fill(hidden, -math.inf)
         return torch.softmax(scores, 1)
+
+
+def _share(name: str, value: Any) -> float:
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+    return share
 
 
 def fibonacci_lattice(count: int) -> Tensor:

@@ -5,8 +5,8 @@ import locenc_csp
 
 LOCENC = """
 FFN LocationEncoder PositionEncoder ResidualFCNet Siren Space2Vec Sphere2Vec SphericalHarmonics Wrap coords create
-data from_pretrained list_encoders load_csp load_geoclip load_satclip load_sinr load_sphere2vec load_torchspatial maps
-position_encoder register
+data from_pretrained list_encoders load_csp load_geoclip load_satclip load_sinr load_sphere2vec load_torchspatial
+load_tte maps position_encoder register
 """
 LOCENC_CSP = """
 DualEncoder Encoder Finetune Objective PresenceHead Pretrain Schedule SoftmaxHead choose_weights finetune full_loss

@@ -271,13 +271,13 @@ def test_configurations_that_do_not_fit(tmp_path: Path, text: str, message: str)
         (lambda s: s.clear() or s.update(other=torch.ones(1)), r"no key begins with 'location\.'; there are: other"),
         (
             lambda s: s.pop("location.semantic_registers.registers"),
-            r"no matrix location\.semantic_registers\.registers",
+            r"no matrix location\.semantic_reg",
         ),
         (lambda s: s.pop("location._log_tau"), r"position\.log_tau.*\(10,\).*absent"),
         (lambda s: s.pop("location.mlp.4.weight"), r"network\.output\.weight.*\(7, 9\).*absent"),
         (
             lambda s: s.update({"location._directions": torch.ones(11, 3)}),
-            r"position\.directions.*\(10, 3\).*\(11, 3\)",
+            r"directions.*\(10, 3\).*\(11, 3\)",
         ),
         (lambda s: s.update({"location.mlp.3.w1.weight": torch.ones(9, 8)}), r"blocks\.1\.first\.weight.*\(9, 8\)"),
         (lambda s: s.update({"location.film.weight": torch.ones(2)}), r"location\.film\.weight, which no TTE"),
