@@ -11,7 +11,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A module may import, at its top level, those of its own row and of the rows below.
 ROWS = [
-    {"locenc.compat._loaded", "locenc.compat.tte"},
+    {"locenc.compat._loaded", "locenc.compat.tte"}
+    | {f"locenc.compat.{name}" for name in ("torchspatial", "sphere2vec", "csp", "sinr", "geoclip", "satclip")}
+    | {f"locenc.compat.{name}" for name in ("_kinds", "_build", "_checkpoint", "_columns")},
     {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.encoders"},
     {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
     {"locenc.registry"},

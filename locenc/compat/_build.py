@@ -57,7 +57,7 @@ def build(
                 f"{path}: its settings do not fit its weights: as {name} with {dict(options)}, {key} would be "
                 f"{expected.get(key, 'absent')}, but it is {found.get(key, 'absent')}"
             )
-    encoder.load_state_dict({key: value.detach().clone() for key, value in tensors.items()}, assign=True)
+    encoder.load_state_dict({key: _own(value) for key, value in tensors.items()}, assign=True)
     return encoder.requires_grad_(True).eval()
 
 
@@ -156,8 +156,13 @@ def class_head(weight: Tensor | None, bias: Tensor | None = None) -> nn.Module |
     with torch.device("meta"):
         linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     state = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
-    linear.load_state_dict({key: value.detach().clone() for key, value in state.items()}, assign=True)
+    linear.load_state_dict({key: _own(value) for key, value in state.items()}, assign=True)
     return nn.Sequential(linear, nn.Sigmoid()).requires_grad_(True).eval()
+
+
+def _own(tensor: Tensor) -> Tensor:
+    """A copy in plain memory order, which a saved and loaded encoder has too: the same sums, bit by bit."""
+    return tensor.detach().clone(memory_format=torch.contiguous_format)
 
 
 def _compare(checkpoint: Checkpoint, name: str, found: Any, read: Any) -> None:
