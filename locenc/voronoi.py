@@ -103,7 +103,7 @@ class SphericalVoronoi(PositionEncoder):
             scores = normalize(site, dim=1, eps=1e-12) @ normalize(weight, dim=1, eps=1e-12).T
         else:
             scores = linear(site, weight, self.choice.bias.to(site.dtype))
-        scores = scores / self.log_temperature.to(site.dtype).exp().clamp(0.01, 10)
+        scores = scores / self.log_temperature.to(site.dtype).exp().clamp(0.01, 10.0)
         if self.training and self.token_dropout > 0:
             drawn = torch.rand(len(self.tokens), device=scores.device)
             hidden = (drawn < self.token_dropout) & (drawn < drawn.max())
