@@ -43,7 +43,7 @@ def build(
     """
     try:
         encoder = create(name, dim=dim, network=network, **options)
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     tensors = {f"network.{key}": value for key, value in weights.items()}
     tensors |= {f"position.{key}": value for key, value in (buffers or {}).items()}
@@ -102,13 +102,16 @@ def feed_forward(
                 f"its params give {len(order)} feature columns ({checkpoint.setting('spa_enc_type')}, "
                 f"{dict(options or {})}), but its first layer takes {first.shape[1]}"
             )
-        weights = reorder(weights, order, skip=skip)
+        try:
+            weights = reorder(weights, order, skip=skip)
+        except IndexError as error:
+            raise checkpoint.error("the layers of its feed-forward network do not fit one another") from error
     network = {
         "name": "ffn",
         "hidden_dim": len(first),
         "num_hidden_layers": num_hidden,
         "activation": checkpoint.setting("spa_f_act"),
-        "dropout": float(checkpoint.setting("dropout", 0.5)),
+        "dropout": checkpoint.number("dropout", 0.5),
         "layer_norm": layer_norm,
         "skip": skip,
     }
@@ -123,7 +126,7 @@ def one_layer(
         "name": "ffn",
         "num_hidden_layers": 0,
         "activation": checkpoint.setting("spa_f_act"),
-        "dropout": float(checkpoint.setting("dropout", 0.5)),
+        "dropout": checkpoint.number("dropout", 0.5),
     }
     weights = {"layers.0.linear.weight": weight, "layers.0.linear.bias": bias}
     return build(checkpoint.path, name, options, network, weights, dim=len(weight))
@@ -134,9 +137,11 @@ def residual_weights(theirs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], i
     weights = {}
     for key, value in theirs.items():
         part, _, rest = key.removeprefix("feats.").partition(".")
-        if key.startswith("feats.") and part == "0":
+        if not key.startswith("feats.") or not part.isdigit():
+            continue
+        if part == "0":
             weights[f"input.{rest}"] = value
-        elif key.startswith("feats."):
+        else:
             rest = rest.replace("w1.", "first.").replace("w2.", "second.")
             weights[f"blocks.{int(part) - 2}.{rest}"] = value
     return weights, sum(key.endswith("first.weight") for key in weights)
@@ -167,7 +172,13 @@ def _own(tensor: Tensor) -> Tensor:
 
 def _compare(checkpoint: Checkpoint, name: str, found: Any, read: Any) -> None:
     value = checkpoint.params.get(name)
-    if value is not None and read(value) != found:
+    if value is None:
+        return
+    try:
+        same = read(value) == found
+    except (TypeError, ValueError):
+        same = False
+    if not same:
         raise checkpoint.error(
             f"its params say {name}={value!r}, but its weights have {found}: settings and weights are of two models"
         )

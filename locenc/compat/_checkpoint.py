@@ -63,6 +63,14 @@ class Checkpoint:
             raise self.error(f"its settings say {name}={value}, but no weight in it has more than {largest} columns")
         return value
 
+    def number(self, name: str, default: Any = _REQUIRED) -> float:
+        """A setting that is a number."""
+        value = self.setting(name, default)
+        try:
+            return float(value)
+        except (TypeError, ValueError) as error:
+            raise self.error(f"its settings say {name}={value!r}, which is no number") from error
+
     def flag(self, name: str, default: bool) -> bool:
         """A setting that is true or false; command lines of these projects spell it "T" and "F"."""
         return self.setting(name, default) in (True, "T")

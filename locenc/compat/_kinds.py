@@ -4,6 +4,7 @@ A kind takes a checkpoint and returns the encoder. The projects name them differ
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from locenc.compat._build import class_head, feed_forward, residual
 from locenc.compat._checkpoint import Checkpoint
 from locenc.compat._columns import axis_major, double_fourier, interleaved
 from locenc.compat._loaded import Loaded
+from locenc.coords import as_lonlat
 from locenc.location_encoder import LocationEncoder
 from locenc.random_fourier import WORLD
 
@@ -24,14 +26,32 @@ m_plus_order = partial(interleaved, 8)
 
 
 def load(checkpoint: Checkpoint, kinds: Mapping[str, Kind], *, hint: str = "") -> Loaded:
-    """Build the encoder that ``params["spa_enc_type"]`` names, and its class head."""
+    """Build the encoder that ``params["spa_enc_type"]`` names, and its class head where it was trained.
+
+    A model that was pre-trained with images holds the location model under ``loc_enc.``, and once more without it.
+    """
+    model = checkpoint.under("loc_enc.")
+    checkpoint = replace(checkpoint, state=model) if model else checkpoint
     name = str(checkpoint.params.get("spa_enc_type"))
     if name == "None" and "feats.0.weight" in checkpoint.state:
         name = "geo_net"
     if name not in kinds:
         raise checkpoint.error(unknown("spa_enc_type", name, kinds, hint=hint))
-    head = class_head(checkpoint.state.get("class_emb.weight"), checkpoint.state.get("class_emb.bias"))
-    return Loaded(kinds[name](checkpoint), head, checkpoint.params)
+    encoder = kinds[name](checkpoint)
+    weight = checkpoint.state.get("class_emb.weight") if _head_was_trained(checkpoint) else None
+    return Loaded(encoder, class_head(weight, checkpoint.state.get("class_emb.bias")), checkpoint.params)
+
+
+def _head_was_trained(checkpoint: Checkpoint) -> bool:
+    """Whether Adam holds moments of the class embeddings' shape; where it holds none at all, nothing is known."""
+    moments = [
+        value.shape
+        for entry in dict(checkpoint.optimizer.get("state") or {}).values()
+        for key, value in dict(entry).items()
+        if key == "exp_avg" and isinstance(value, torch.Tensor)
+    ]
+    weight = checkpoint.state.get("class_emb.weight")
+    return not moments or weight is None or weight.shape in moments
 
 
 def multiscale(name: str, order: Callable[[int], torch.Tensor], **fixed: Any) -> Kind:
@@ -58,7 +78,7 @@ def radii(checkpoint: Checkpoint) -> dict[str, float]:
             f"its frequencies were made with freq_init={checkpoint.setting('freq_init')!r} and are not in the file; "
             "only 'geometric' ones can be made again"
         )
-    return {name: float(checkpoint.setting(name)) for name in ("min_radius", "max_radius")}
+    return {name: checkpoint.number(name) for name in ("min_radius", "max_radius")}
 
 
 def plain(name: str) -> Kind:
@@ -83,7 +103,7 @@ def rff(checkpoint: Checkpoint) -> LocationEncoder:
     shift = checkpoint.tensor("spa_enc.position_encoder.shift", "spa_enc.shift").double()
     options = {
         "num_features": directions.shape[-1],
-        "kernel_size": float(checkpoint.setting("rbf_kernel_size")),
+        "kernel_size": checkpoint.number("rbf_kernel_size"),
         "extent": extent(checkpoint),
     }
     return feed_forward(checkpoint, "rff", options, buffers={"directions": directions, "shift": shift})
@@ -98,12 +118,12 @@ def rbf(checkpoint: Checkpoint) -> LocationEncoder:
             "(params['rbf_anchor_pt_ids']). Take these rows of the training locations and pass them: "
             f"anchors=, ({count}, 2) longitude and latitude in degrees"
         )
-    anchors = torch.as_tensor(checkpoint.anchors, dtype=torch.float64)
+    anchors = as_lonlat(checkpoint.anchors)
     if anchors.shape != (count, 2):
         raise checkpoint.error(f"anchors must be ({count}, 2), one for each column, got {tuple(anchors.shape)}")
     options = {
         "anchors": anchors.tolist(),
-        "kernel_size": float(checkpoint.setting("rbf_kernel_size")),
+        "kernel_size": checkpoint.number("rbf_kernel_size"),
         "distance": "planar",
     }
     return feed_forward(checkpoint, "rbf", options)
@@ -118,7 +138,7 @@ def extent(checkpoint: Checkpoint) -> list[float]:
         return [float(value) for value in checkpoint.extent]
     if checkpoint.params.get("num_epochs") == 0:
         return list(WORLD)
-    return [float(value) for value in checkpoint.setting("map_range", WORLD)]
+    return [float(value) for value in checkpoint.params.get("map_range") or WORLD]
 
 
 def geo_prior(checkpoint: Checkpoint) -> LocationEncoder:

@@ -1,16 +1,11 @@
 """Checkpoints of the CSP repository: pre-trained (LocationImageEncoder) and fine-tuned."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
-from locenc.compat._checkpoint import Checkpoint, read_checkpoint
+from locenc.compat._checkpoint import read_checkpoint
 from locenc.compat._kinds import SIBLINGS, load
 from locenc.compat._loaded import Loaded
-
-_MODEL = "loc_enc."
 
 
 def load_csp(path: str | Path, *, anchors: Any = None, extent: Any = None) -> Loaded:
@@ -39,20 +34,4 @@ def load_csp(path: str | Path, *, anchors: Any = None, extent: Any = None) -> Lo
     Mai et al. 2023, "CSP: Self-supervised contrastive spatial pre-training", ICML.
     """
     checkpoint = read_checkpoint(path, anchors=anchors, extent=extent)
-    model = checkpoint.under(_MODEL)
-    if model:
-        checkpoint = replace(checkpoint, state=model)
-    loaded = load(checkpoint, SIBLINGS, hint="TorchSpatial's files are for locenc.load_torchspatial.")
-    return loaded if _head_was_trained(checkpoint) else loaded._replace(head=None)
-
-
-def _head_was_trained(checkpoint: Checkpoint) -> bool:
-    """Whether Adam holds moments of the class embeddings' shape; where it holds none at all, nothing is known."""
-    moments = [
-        value.shape
-        for entry in dict(checkpoint.optimizer.get("state") or {}).values()
-        for key, value in dict(entry).items()
-        if key == "exp_avg" and isinstance(value, Tensor)
-    ]
-    weight = checkpoint.state.get("class_emb.weight")
-    return not moments or weight is None or weight.shape in moments
+    return load(checkpoint, SIBLINGS, hint="TorchSpatial's files are for locenc.load_torchspatial.")

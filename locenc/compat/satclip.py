@@ -91,7 +91,7 @@ def _adapt(checkpoint: Checkpoint, position: _Position, weight: Tensor, bias: Te
 
 
 def _scales(checkpoint: Checkpoint, unit: float = 1.0) -> dict[str, Any]:
-    radii = {name: float(checkpoint.setting(name)) * unit for name in ("min_radius", "max_radius")}
+    radii = {name: checkpoint.number(name) * unit for name in ("min_radius", "max_radius")}
     return {"num_scales": checkpoint.count("frequency_num"), **radii}
 
 

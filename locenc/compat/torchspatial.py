@@ -87,7 +87,7 @@ def _hexagridcell(checkpoint: Checkpoint) -> LocationEncoder:
     """Three sines, 120 degrees apart, of each coordinate: sums of a sine and a cosine, so weights for grid."""
     weight = checkpoint.tensor("spa_enc.post_linear.weight", "spa_enc.position_encoder.post_linear.weight")
     bias = checkpoint.tensor("spa_enc.post_linear.bias", "spa_enc.position_encoder.post_linear.bias")
-    num_scales, coarsest = checkpoint.count("frequency_num"), float(checkpoint.setting("max_radius"))
+    num_scales, coarsest = checkpoint.count("frequency_num"), checkpoint.number("max_radius")
     if weight.shape[1] != 6 * num_scales:
         raise checkpoint.error(
             f"its params give {6 * num_scales} feature columns (frequency_num={num_scales}), but its layer takes "

@@ -156,6 +156,41 @@ def test_extent_of_a_file_that_an_evaluation_wrote(kind: str, tmp_path: Path) ->
     assert max_error(found, world) < 1e-9
 
 
+def test_columns_are_torchspatials(golden) -> None:
+    """The formulas of these tests, against arrays that the project computed."""
+    arrays = golden("position_encoders.npz")
+    lonlat = arrays["lonlat"]
+    settings = {"frequency_num": 16, "min_radius": 1e-3, "max_radius": 360.0}
+    sphere = {**settings, "max_radius": 1.0}
+    compared = {
+        "space2vec-grid|S16|min0.001|max360": (peer.grid, settings),
+        "space2vec-theory|S16|min0.001|max360": (peer.theory, settings),
+        "sphereC|S16|min0.001|max1": (peer.sphere("C", peer.geometric), sphere),
+        "sphereC+|S16|min0.001|max1": (peer.sphere("C+", peer.geometric), sphere),
+        "sphereM|S16|min0.001|max1": (peer.sphere("M", peer.geometric), sphere),
+        "sphereM+|S16|min0.001|max360": (peer.sphere("M+", peer.power), settings),
+        "dfs|S8|min0.001|max360": (peer.sphere("dfs", peer.power), {**settings, "frequency_num": 8}),
+        "hexagridcell|S8|max360": (peer.hexagridcell, {**settings, "frequency_num": 8}),
+        "nerf|S16": (peer.nerf, {"nerf_scales": 16}),
+        "xyz": (peer.xyz, {}),
+        "wrap_ffn": (peer.wrap, {}),
+        "spherical_harmonics|L8": (peer.harmonics, {"harmonics": 8}),
+    }
+    for key, (features, params) in compared.items():
+        tolerance = 2e-8 if key.startswith("spherical") else 1e-9  # theirs loses digits near the poles
+        assert np.abs(features(lonlat, params) - arrays[f"torchspatial/{key}"]).max() < tolerance, key
+
+
+def test_layers_of_unequal_width(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth.tar"
+    file_of("Sphere2Vec-sphereC", path, depth=2, width="F")
+    content = torch.load(path)
+    content["state_dict"]["spa_enc.ffn.layers.1.linear.weight"] = torch.zeros(12, 5)
+    torch.save(content, path)
+    with pytest.raises(ValueError, match="layers of its feed-forward network do not fit one another"):
+        locenc.load_torchspatial(path)
+
+
 def one_layer_file(kind: str, path: Path, state: dict[str, np.ndarray], **changes: Any) -> dict[str, Any]:
     params = peer.base_params(spa_enc_type=kind, **changes)
     peer.write(path, {f"spa_enc.{key}": value for key, value in state.items()}, params)
@@ -255,7 +290,10 @@ def test_safetensors_with_settings_beside_it(tmp_path: Path) -> None:
         ("Sphere2Vec-sphereC", {"frequency_num": "4"}, "frequency_num must be a whole number"),
         ("Sphere2Vec-sphereC", {"hidden_dim": 8}, r"params say hidden_dim=8, but its weights have 7"),
         ("Sphere2Vec-sphereC", {"num_hidden_layer": 2}, r"params say num_hidden_layer=2, but its weights have 1"),
+        ("Sphere2Vec-sphereC", {"hidden_dim": [7]}, r"params say hidden_dim=\[7\]"),
+        ("Sphere2Vec-sphereC", {"max_radius": "wide"}, "max_radius='wide', which is no number"),
         ("Sphere2Vec-sphereC", {"use_layn": False}, r"params say use_layn=False"),
+        ("naive", {"map_range": [20.0, 10.0, 0.0, 1.0]}, r"extent must be \(west, east, south, north\)"),
         ("Sphere2Vec-sphereC", {"spa_f_act": "swish"}, "unknown activation 'swish'"),
         ("Sphere2Vec-sphereC", {"min_radius": 2.0}, "0 < min_radius < max_radius is needed"),
         ("Sphere2Vec-sphereC", {"freq_init": "random"}, r"freq_init='random' and are not in the file"),
