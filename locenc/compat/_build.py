@@ -42,7 +42,8 @@ def build(
         If a tensor is missing, left over, or of another shape.
     """
     try:
-        encoder = create(name, dim=dim, network=network, **options)
+        with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced: the caller's numbers stay
+            encoder = create(name, dim=dim, network=network, **options)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     tensors = {f"network.{key}": value for key, value in weights.items()}

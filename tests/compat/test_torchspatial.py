@@ -191,6 +191,14 @@ def test_layers_of_unequal_width(tmp_path: Path) -> None:
         locenc.load_torchspatial(path)
 
 
+def test_no_random_number_of_the_caller_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "model.pth.tar"
+    file_of("Sphere2Vec-sphereC", path)
+    state = torch.get_rng_state()
+    locenc.load_torchspatial(path)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def one_layer_file(kind: str, path: Path, state: dict[str, np.ndarray], **changes: Any) -> dict[str, Any]:
     params = peer.base_params(spa_enc_type=kind, **changes)
     peer.write(path, {f"spa_enc.{key}": value for key, value in state.items()}, params)
