@@ -7,6 +7,7 @@ import network_formulas
 import numpy as np
 import pytest
 from peers import PEER_FEATURES, PEER_FFN, ffn_state, peer_points, peer_weights, residual_fcnet_state, tolerance
+from voronoi_formulas import voronoi_weights
 
 RNG = np.random.default_rng(0)
 WEIGHTS = {
@@ -14,6 +15,7 @@ WEIGHTS = {
     "rbf": {"anchors": RNG.uniform(-90, 90, size=(6, 2))},
     "tile": {"table": RNG.normal(size=(72 * 36, 2))},
     "geoclip": {"directions": RNG.normal(size=(2, 5, 2)) * 256},
+    "spherical-voronoi": voronoi_weights(RNG, sites=6, site_dim=2, dim=3, tokens=4),
 }
 
 
