@@ -46,3 +46,24 @@ def spherical_voronoi(
     centred = mixed - mixed.sum(1, keepdims=True) / mixed.shape[1]
     spread = (centred * centred).sum(1, keepdims=True) / mixed.shape[1]
     return [centred / root(spread + 1e-5) * real("norm.weight") + real("norm.bias")]
+
+
+def voronoi_weights(
+    rng: np.random.Generator, *, sites: int, site_dim: int, dim: int, tokens: int, sharpness: float = 3.0
+) -> dict[str, Array]:
+    """Random tensors of the encoder, float64: features of order one, and of moderate slopes."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "directions": (sites, 3),
+        "embeddings": (sites, site_dim),
+        "tokens": (tokens, dim),
+        "choice.weight": (tokens, site_dim),
+        "choice.bias": (tokens,),
+        "projection.weight": (dim, site_dim),
+        "projection.bias": (dim,),
+        "norm.bias": (dim,),
+    }
+    weights = {name: rng.normal(size=shape) for name, shape in shapes.items()}
+    weights["log_tau"] = np.log(sharpness) + 0.3 * rng.normal(size=sites)
+    weights["norm.weight"] = rng.uniform(0.5, 1, dim)
+    weights["log_temperature"] = np.array(-0.5)
+    return weights
