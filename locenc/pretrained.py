@@ -40,8 +40,10 @@ def from_pretrained(path: str | Path, *, revision: str | None = None) -> Locatio
     config, tensors = read_folder(folder)
     with torch.device("meta"):  # sizes are compared before anything is allocated
         _check_tensors(folder, _build(folder, config), tensors)
-    encoder = _build(folder, config)
-    encoder.load_state_dict(tensors, assign=True)
+    with torch.random.fork_rng(devices=[]):  # initial weights are overwritten: the caller's generator stays as it was
+        encoder = _build(folder, config)
+    # Copies are aligned as torch aligns: the same bits come out as from the encoder that was saved.
+    encoder.load_state_dict({key: tensor.clone() for key, tensor in tensors.items()}, assign=True)
     return encoder.requires_grad_(True).eval()
 
 

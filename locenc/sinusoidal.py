@@ -4,9 +4,8 @@
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal
-from typing import SupportsFloat, SupportsIndex
 
 import torch
 from torch import Tensor
@@ -16,9 +15,8 @@ from locenc.coords import KM_PER_DEGREE
 from locenc.kernels import reference
 from locenc.kernels.layout import LONLAT
 from locenc.position import PositionEncoder
+from locenc.scales import Scales, geometric, odd, positive_km, power
 from locenc.spec import DIGITS, PI, Spec, cos, outer, phase, sin
-
-Scales = Sequence[Decimal]
 
 
 class Sinusoidal(PositionEncoder):
@@ -58,63 +56,6 @@ class Sinusoidal(PositionEncoder):
         super()._apply(fn, recurse)
         self.frequencies = self._table.to(self.frequencies.device)
         return self
-
-
-def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Decimal]:
-    """Frequencies 1 / r, r from ``min_radius`` (scale 0, the finest) to ``max_radius`` in equal ratios.
-
-    One scale has the radius ``min_radius``.
-    """
-    num_scales = check_count("num_scales", num_scales)
-    if not all(isinstance(radius, (SupportsFloat, SupportsIndex)) for radius in (min_radius, max_radius)):
-        raise TypeError(f"radii must be numbers, got min_radius={min_radius!r}, max_radius={max_radius!r}")
-    min_radius, max_radius = float(min_radius), float(max_radius)
-    if not 0 < min_radius < max_radius < math.inf:
-        raise ValueError(f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}")
-    finest = Decimal(min_radius)
-    ratio = DIGITS.ln(DIGITS.divide(Decimal(max_radius), finest))
-    steps = max(num_scales - 1, 1)
-    return [
-        DIGITS.divide(DIGITS.exp(DIGITS.divide(DIGITS.multiply(-s, ratio), steps)), finest) for s in range(num_scales)
-    ]
-
-
-def odd(frequencies: Scales) -> list[Decimal]:
-    """Move frequencies, in turns per 360° and from the finest to the coarsest, to distinct odd whole numbers.
-
-    From the coarsest upward each becomes the nearest odd number, or the one before it plus 2 if that is larger. Whole
-    numbers close at the antimeridian; odd ones have cosines of latitude that vanish at the poles.
-
-    Raises
-    ------
-    ValueError
-        If so many do not fit below the finest frequency.
-    """
-    finest = _nearest_odd(frequencies[0])
-    moved = [_nearest_odd(frequencies[-1])]
-    for frequency in frequencies[-2::-1]:
-        moved.append(max(_nearest_odd(frequency), moved[-1] + 2))
-    if moved[-1] > finest:
-        fits = (finest - moved[0]) // 2 + 1
-        raise ValueError(
-            f"seamless needs distinct odd frequencies, and {len(moved)} do not fit between the coarsest ({moved[0]} "
-            f"turns per 360°) and the finest ({finest}): at most num_scales={fits}, or a smaller min_radius"
-        )
-    return [Decimal(frequency) for frequency in reversed(moved)]
-
-
-def _nearest_odd(frequency: Decimal) -> int:
-    """Of two that are equally near, the larger."""
-    return 2 * int(frequency // 2) + 1
-
-
-def power(num_scales: int, max_radius: float) -> list[Decimal]:
-    """TorchSpatial's frequencies for M+ and dfs: max_radius^(-s/(S-1)); there is no finest radius."""
-    steps = max(check_count("num_scales", num_scales) - 1, 1)
-    if not 0 < max_radius < math.inf:
-        raise ValueError(f"max_radius must be positive and finite, got {max_radius!r}")
-    logarithm = DIGITS.ln(Decimal(float(max_radius)))
-    return [DIGITS.exp(DIGITS.divide(DIGITS.multiply(-s, logarithm), steps)) for s in range(num_scales)]
 
 
 def sphere_c(scales: Scales) -> Spec:
@@ -222,7 +163,7 @@ def sphere2vec(
     Mai et al. 2023, "Sphere2Vec", ISPRS Journal of Photogrammetry and Remote Sensing 202.
     """
     if finest_km is not None:
-        min_radius = _positive_km(finest_km) / (360 * KM_PER_DEGREE)
+        min_radius = positive_km(finest_km) / (360 * KM_PER_DEGREE)
     if frequency_list not in FREQUENCY_LISTS:
         raise ValueError(unknown("frequency list", frequency_list, FREQUENCY_LISTS))
     if frequency_list == "power":
@@ -273,10 +214,10 @@ def space2vec(
     Mai et al. 2020, "Multi-scale representation learning for spatial feature distributions using grid cells", ICLR.
     """
     if finest_km is not None:
-        min_radius = _positive_km(finest_km) / (2 * math.pi * KM_PER_DEGREE)
+        min_radius = positive_km(finest_km) / (2 * math.pi * KM_PER_DEGREE)
     if seamless and variant == "theory":
         raise ValueError("theory's directions are oblique, so no choice of frequencies closes it: seamless is for grid")
-    turns = [DIGITS.divide(180 * f, PI) for f in geometric(num_scales, min_radius, max_radius)]
+    turns = [DIGITS.divide(DIGITS.multiply(Decimal(180), f), PI) for f in geometric(num_scales, min_radius, max_radius)]
     return _sinusoidal(SPACE2VEC[variant], turns, seamless, dtype)
 
 
@@ -286,12 +227,6 @@ def _sinusoidal(
     """Build a module from frequencies in turns per 360°."""
     turns = odd(turns) if seamless else turns
     return Sinusoidal(spec([DIGITS.divide(f, Decimal(180)) for f in turns]), dtype=dtype)
-
-
-def _positive_km(finest_km: float) -> float:
-    if not finest_km > 0:
-        raise ValueError(f"finest_km must be a positive length in km, got {finest_km!r}")
-    return float(finest_km)
 
 
 def nerf(*, num_scales: int = 16, dtype: torch.dtype | None = None) -> Sinusoidal:

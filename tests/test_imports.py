@@ -19,7 +19,7 @@ ROWS = [
     {"locenc.registry"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}
     | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"},
-    {"locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
+    {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels.reference", "locenc.kernels.reference_voronoi", "locenc.residual"}
     | {"locenc.kernels.reference_rbf", "locenc.kernels.reference_harmonics", "locenc.siren", "locenc.branches"},
     {"locenc.compat", "locenc.compat._files"},

@@ -61,10 +61,11 @@ def test_what_a_configuration_says(tmp_path: Path) -> None:
     assert config["format_version"] == 1
 
 
-def test_no_random_number_of_the_caller_is_taken_by_saving(tmp_path: Path) -> None:
+def test_no_random_number_of_the_caller_is_taken(tmp_path: Path) -> None:
     encoder = tiny()
     state = torch.get_rng_state()
     encoder.save_pretrained(tmp_path)
+    locenc.from_pretrained(tmp_path)
     assert torch.equal(torch.get_rng_state(), state)
 
 
