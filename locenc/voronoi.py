@@ -18,7 +18,8 @@ class SphericalVoronoi(PositionEncoder):
     A place attends to all sites by closeness on the sphere, sharpened by each site's own τ, and gets the mean of
     their embeddings; this attends to tokens; both are added and normalised. Sites (``directions``, ``log_tau``,
     ``embeddings``), ``tokens`` and the layers between are parameters: features mean little until they are trained.
-    They are smooth everywhere, at the poles and across ±180 too.
+    They are smooth everywhere, at the poles and across ±180 too. Rows do not depend on one another, but matrix products
+    may round them differently in batches of another size.
 
     Parameters
     ----------
