@@ -122,3 +122,11 @@ def residual_fcnet_state(arrays: Mapping[str, Any], key: str) -> dict[str, np.nd
             for part in ("weight", "bias"):
                 state[f"blocks.{block}.{ours}.{part}"] = arrays[f"{key}/feats.{block + 2}.{theirs}.{part}"]
     return state
+
+
+def siren_state(arrays: Mapping[str, Any], key: str) -> dict[str, np.ndarray]:
+    """Weights of SatCLIP's SIREN under our names."""
+    names = [
+        name.removeprefix(f"{key}/") for name in arrays if name.startswith(f"{key}/") and not name.endswith("output")
+    ]
+    return {name.replace("last_layer", "last"): arrays[f"{key}/{name}"] for name in names}
