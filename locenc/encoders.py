@@ -1,12 +1,13 @@
 """The location encoders by class: each a name of the registry with its options spelt out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 
 from locenc.location_encoder import LocationEncoder
+from locenc.random_fourier import WORLD
 from locenc.registry import create
 
 Network = str | Mapping[str, Any] | nn.Module
@@ -33,6 +34,10 @@ class Sphere2Vec(_Named):
         Finest and coarsest radius, in radians (1e-3 resolves 40 km along the equator).
     finest_km : float, optional
         Sets ``min_radius`` by the shortest wavelength along the equator, in km.
+    seamless : bool
+        Move the frequencies so that there is no jump at the antimeridian, nor for sphereC and sphereM at the poles.
+    frequency_list : str
+        ``"geometric"``, or TorchSpatial's ``"power"`` for sphereM+ and dfs.
     network : str, mapping or Module
         As `locenc.networks.build_network` takes it.
     dtype : torch.dtype, optional
@@ -58,6 +63,8 @@ class Sphere2Vec(_Named):
         min_radius: float = 1e-3,
         max_radius: float = 1.0,
         finest_km: float | None = None,
+        seamless: bool = False,
+        frequency_list: str = "geometric",
         network: Network = "ffn",
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -68,6 +75,8 @@ class Sphere2Vec(_Named):
             min_radius=min_radius,
             max_radius=max_radius,
             finest_km=finest_km,
+            seamless=seamless,
+            frequency_list=frequency_list,
             network=network,
             dtype=dtype,
         )
@@ -88,6 +97,8 @@ class Space2Vec(_Named):
         Finest and coarsest radius, in degrees (0.1 resolves 70 km along the equator).
     finest_km : float, optional
         Sets ``min_radius`` by the shortest wavelength along the equator, in km.
+    seamless : bool
+        Move grid's frequencies so that there is no jump at the antimeridian.
     network : str, mapping or Module
         As `locenc.networks.build_network` takes it.
     dtype : torch.dtype, optional
@@ -107,6 +118,7 @@ class Space2Vec(_Named):
         min_radius: float = 0.1,
         max_radius: float = 360.0,
         finest_km: float | None = None,
+        seamless: bool = False,
         network: Network = "ffn",
         dtype: torch.dtype | None = None,
     ) -> None:
@@ -117,6 +129,7 @@ class Space2Vec(_Named):
             min_radius=min_radius,
             max_radius=max_radius,
             finest_km=finest_km,
+            seamless=seamless,
             network=network,
             dtype=dtype,
         )
@@ -175,6 +188,12 @@ class Wrap(_Named):
     ----------
     dim : int
         Size of the embedding.
+    convention : str
+        ``"torchspatial"`` (latitude doubled) or ``"satclip"``.
+    extent : sequence of float
+        (west, east, south, north) in degrees, for the first convention: one turn along each axis.
+    date : bool
+        Whether calls take ``date=`` in [-1, 1] too.
     network : str, mapping or Module
         As `locenc.networks.build_network` takes it.
     dtype : torch.dtype, optional
@@ -185,5 +204,14 @@ class Wrap(_Named):
     Mac Aodha et al. 2019 (ICCV); the model of geo_prior and, with other inputs, of SINR.
     """
 
-    def __init__(self, *, dim: int = 256, network: Network = "residual", dtype: torch.dtype | None = None) -> None:
-        super().__init__("wrap", dim=dim, network=network, dtype=dtype)
+    def __init__(
+        self,
+        *,
+        dim: int = 256,
+        convention: str = "torchspatial",
+        extent: Sequence[float] = WORLD,
+        date: bool = False,
+        network: Network = "residual",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__("wrap", dim=dim, convention=convention, extent=extent, date=date, network=network, dtype=dtype)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import locenc
 from locenc import registry
+from locenc.networks import NETWORKS
 
 NAMES = locenc.list_encoders()
 OPTIONS = {name: set(inspect.signature(registry._ENTRIES[name].build).parameters) for name in NAMES}
@@ -541,7 +542,7 @@ def test_options_may_be_numpy_numbers(name: str) -> None:
 
 
 @pytest.mark.parametrize("dim", [0, -1])
-@pytest.mark.parametrize("network", ["ffn", "residual", "linear"])
+@pytest.mark.parametrize("network", sorted({*NETWORKS} - {"identity"}))
 def test_impossible_embeddings_are_refused(network: str, dim: int) -> None:
     with pytest.raises(ValueError, match=rf"dim.*{dim}\b"):
         locenc.create("sphere2vec-sphereC", dim=dim, network=network)

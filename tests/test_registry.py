@@ -1,5 +1,8 @@
 """Names, options and what is said of wrong ones; encoders that users register."""
 
+import inspect
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -79,6 +82,33 @@ def test_classes_are_names_with_options_spelt_out() -> None:
     assert first.position.resolution_km == pytest.approx(100)
     assert locenc.Space2Vec("theory", finest_km=7).position.resolution_km == pytest.approx(7)
     assert isinstance(locenc.Wrap(dim=8).network, locenc.ResidualFCNet)
+
+
+def test_classes_have_every_option_of_their_encoders() -> None:
+    for kind, name in [
+        (locenc.Sphere2Vec, "sphere2vec-dfs"),
+        (locenc.Space2Vec, "space2vec-grid"),
+        (locenc.Wrap, "wrap"),
+    ]:
+        own, registered = (
+            {key: value.default for key, value in inspect.signature(build).parameters.items()}
+            for build in (kind, registry._ENTRIES[name].build)
+        )
+        registered.pop("variant", None)
+        assert {key: own.get(key, "absent") for key in registered} == registered
+    assert locenc.Sphere2Vec("dfs", num_scales=4, seamless=True).config["position"]["seamless"] is True
+    assert locenc.Wrap(convention="satclip").config["position"]["convention"] == "satclip"
+
+
+def test_options_are_plain_values() -> None:
+    built = locenc.position_encoder("rff", num_features=np.int64(3), extent=np.array([0.0, 10.0, 0.0, 5.0]))
+    assert built.config == {
+        "name": "rff",
+        "num_features": 3,
+        "kernel_size": 1.0,
+        "extent": [0.0, 10.0, 0.0, 5.0],
+        "seed": 0,
+    }
 
 
 def test_identity_network_gives_the_features() -> None:
