@@ -82,4 +82,4 @@ class Tile(PositionEncoder):
 
 
 def _cells(length: float, cell_degrees: float) -> int:
-    return math.ceil(length / cell_degrees)
+    return math.ceil(min(length / cell_degrees, LARGEST_TABLE + 1))

@@ -63,6 +63,7 @@ def test_places_that_are_not_checked() -> None:
     ("options", "message"),
     [
         ({"cell_degrees": 0.0}, r"cell_degrees must be positive and finite, got 0\.0"),
+        ({"cell_degrees": 5e-324}, r"larger than 268435456 numbers"),
         ({"cell_degrees": float("inf")}, r"cell_degrees.*inf"),
         ({"num_features": 0}, r"num_features must be a whole number of at least 1, got 0"),
         ({"extent": (0, 0, 1, 2)}, r"extent must be \(west, east, south, north\) in degrees"),
