@@ -49,7 +49,8 @@ class FixedPoint:
         with mp.workdps(90):
             forms = [[int(mp.nint(c * unit)) for c in form] for form in coefficients]
         scales = [*self.columns, 1 << self.COORDINATE_BITS][: len(forms[0])]
-        turns = sum(np.multiply.outer(x, np.array(c, dtype=object)) for x, c in zip(scales, zip(*forms), strict=True))
+        rows = np.array(forms, dtype=object).T
+        turns = sum(np.multiply.outer(x, row) for x, row in zip(scales, rows, strict=True))
         nearest = (turns + one // 2) // one
         fraction = (turns - nearest * one) / one  # int / int rounds once, to float64
         radians = 2 * np.pi * fraction.astype(np.float64)
