@@ -7,6 +7,7 @@ the same numbers come out on one core or on many. Every cell keeps its files, so
 import dataclasses
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -159,7 +160,7 @@ def run_cells(
     """
     count = max(1, min(workers or os.cpu_count() or 1, len(cells)))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, mp_context=context, initializer=_one_thread) as pool:
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_begin_worker) as pool:
         waiting = {pool.submit(run, place, cell) for cell in cells}
         try:
             with tqdm(total=len(cells), desc=label, unit="cell", disable=None) as bar:
@@ -194,10 +195,19 @@ def baseline_cells(cells: Iterable[Cell]) -> list[Cell]:
     return list(splits.values())
 
 
-def _one_thread() -> None:
-    """Hold a process to one thread; runs before NumPy and torch are imported in it."""
+def _begin_worker() -> None:
+    """Hold a process to one thread, before NumPy and torch are imported in it, and let it end with its parent."""
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
     import torch
 
     torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the parent's end; a parent that was killed cannot stop its workers."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
