@@ -27,8 +27,8 @@ class SphericalHarmonics(PositionEncoder):
         m > 0, sines at m < 0. ``"satclip"``: what SatCLIP's weights were trained on: these times (-1)^l, and the
         columns of m = 0 times π.
     dtype : torch.dtype, optional
-        Of the features. The arithmetic is float64: against exact values float64 features err by less than 2e-12,
-        float32 ones by less than 5e-7, of the degree's largest value, sqrt((2l + 1) / 4π), up to L = 200.
+        Of the features. The arithmetic is float64: up to L = 200, float64 features err by less than 1e-12 of the
+        degree's largest value, sqrt((2l + 1) / 4π), float32 ones by less than 1e-7. Errors grow as L² near the poles.
 
     References
     ----------

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.special
 import torch
-from arithmetic import mp
+from arithmetic import DEGREE, mp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -88,6 +88,23 @@ def test_agrees_with_exact_arithmetic(
     assert features.shape == (len(lonlat), num_degrees**2)
     error = (features[:, chosen].double() - expected).abs() / largest(degree[chosen])
     assert error.max() <= tolerance
+
+
+def test_errors_do_not_pile_up_near_the_poles() -> None:
+    """Between a pole and its neighbourhood z has few float64 values, and a degree magnifies their gaps l² / 2 times."""
+    degree, orders = 199, 3
+    lat = 90 - 10 ** np.random.default_rng(2).uniform(-8, 1, 800)
+    lat[::2] *= -1
+    first = degree * (degree + 1)
+    features = harmonics(torch.from_numpy(np.stack([0 * lat, lat], 1)), degree + 1)[:, first : first + orders]
+    exact = []
+    for value in lat:
+        with mp.workdps(60):
+            sine, cosine = mp.sin(mp.mpf(value) * DEGREE), mp.cos(mp.mpf(value) * DEGREE)
+            z = int(mp.nint(mp.ldexp(sine, harmonics_formulas.BITS)))
+            exact.append([harmonics_formulas.legendre(degree, m, z) * cosine**m for m in range(orders)])
+    error = np.abs(features.numpy() - np.array(exact, dtype=np.float64)) / largest(torch.tensor(degree)).item()
+    assert error.max() < 1e-12
 
 
 def test_fewer_degrees_are_the_first_columns_of_more() -> None:

@@ -70,17 +70,18 @@ def spherical_harmonics(lonlat: Tensor, recurrence: Tensor, scale: Tensor, dtype
     """
     lon, lat = lonlat.to(torch.float64).unbind(1)
     sin_lon, cos_lon = _sine_cosine(reduce_longitude(lon))
-    sin_lat, cos_lat = _sine_cosine(lat)
+    _, cos_lat = _sine_cosine(lat)
+    whole, part = (value[:, None] for value in _twice_z(lat))
     real, imaginary = _powers(cos_lat * cos_lon, cos_lat * sin_lon, len(scale))
 
-    one = torch.ones_like(sin_lat)[:, None]
-    twice_z = 2 * sin_lat[:, None]
+    one = torch.ones_like(whole)
     before, polynomial = one[:, :0], one
     columns = []
     for degree in range(len(scale)):
         if degree > 0:
-            inner = twice_z * polynomial[:, :-1] - recurrence[degree, : degree - 1] * before
-            before, polynomial = polynomial, torch.cat([inner, twice_z, one], 1)
+            last = polynomial[:, :-1]
+            inner = (whole * last - recurrence[degree, : degree - 1] * before) + part * last  # the small part last
+            before, polynomial = polynomial, torch.cat([inner, whole + part, one], 1)
         scaled = polynomial * scale[degree, : degree + 1]
         columns.append((scaled[:, 1:] * imaginary[:, 1 : degree + 1]).flip(1).to(dtype))
         columns.append((scaled * real[:, : degree + 1]).to(dtype))
@@ -95,6 +96,17 @@ def _sine_cosine(degrees: Tensor) -> tuple[Tensor, Tensor]:
     cosine = torch.where(to_quarter < 45, (to_quarter * RADIAN).sin(), (rest * RADIAN).cos())
     sign = 1 - 2 * half_turns.abs()
     return sign * (rest * RADIAN).sin(), sign * cosine
+
+
+def _twice_z(lat: Tensor) -> tuple[Tensor, Tensor]:
+    """2 z as a whole number and a part that keeps its digits near the poles.
+
+    Degree l magnifies an error of z at a pole l (l + 1) / 2 times, and float64 has few numbers below 1 to choose from.
+    """
+    steep = lat.abs() > 45
+    whole = torch.where(steep, 2 * lat.sign(), 0)
+    to_pole = (90 - lat.abs()) * RADIAN
+    return whole, torch.where(steep, -2 * whole * (to_pole / 2).sin().square(), 2 * (lat * RADIAN).sin())
 
 
 def _powers(x: Tensor, y: Tensor, count: int) -> tuple[Tensor, Tensor]:
