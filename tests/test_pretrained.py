@@ -129,11 +129,11 @@ def test_an_encoder_without_names_says_what_to_do(tmp_path: Path) -> None:
         encoder.save_pretrained(tmp_path)
 
 
-def test_a_full_disk_leaves_the_old_encoder(tmp_path: Path, file_size_limit: Callable[[int], None]) -> None:
+def test_a_full_disk_leaves_the_old_encoder(tmp_path: Path, file_size_limit: Callable) -> None:
     encoder = tiny().eval()
     encoder.save_pretrained(tmp_path)
-    file_size_limit(100)
-    with pytest.raises(OSError, match=r"cannot write .*model\.safetensors: File too large.*is untouched; free space"):
+    message = r"cannot write .*model\.safetensors: File too large.*is untouched; free space"
+    with pytest.raises(OSError, match=message), file_size_limit(100):
         tiny().save_pretrained(tmp_path)
     assert torch.equal(locenc.from_pretrained(tmp_path)(POINTS), encoder(POINTS))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]
