@@ -1,9 +1,20 @@
-"""Writing files so that a reader sees the old one or the new one, never half of one."""
+"""Files that are whole or absent: written beside their place and moved there, read with an error that names them."""
 
+import contextlib
+import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: two processes in one folder go unnoticed there
+    fcntl = None  # type: ignore[assignment]
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
@@ -63,3 +74,77 @@ def write_bytes(path: str | Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
     atomic_write(path, write)
+
+
+def write_array(path: str | Path, array: NDArray[Any]) -> None:
+    """Write an array as ``.npy`` atomically; see `atomic_write`."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.save(file, array)
+
+    atomic_write(path, write)
+
+
+def read_json(path: str | Path, *, remedy: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    remedy : str
+        What to do if it is damaged: the end of the message.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no JSON object.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is damaged or cut short ({error}); {remedy}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is damaged: it holds a {type(content).__name__} instead of an object; {remedy}")
+    return content
+
+
+def make_folder(path: str | Path) -> None:
+    """Make a folder and its parents; an error names the folder and what to do."""
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise explained(error, Path(path), "Nothing was changed") from error
+
+
+@contextlib.contextmanager
+def only_one(folder: str | Path, work: str) -> Iterator[None]:
+    """Hold a folder for one process: a second one that wants it is refused.
+
+    The lock is the system's: it ends with the process, however that ends.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if missing. The lock is a file ``.lock`` in it.
+    work : str
+        What the folder is used for, for the message.
+
+    Raises
+    ------
+    RuntimeError
+        If another process holds it.
+    """
+    make_folder(folder)
+    with open(Path(folder) / ".lock", "ab") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RuntimeError(
+                f"another process is {work} in {folder}; wait for it, or choose another folder"
+            ) from error
+        yield
