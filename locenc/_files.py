@@ -135,7 +135,7 @@ def only_one(folder: str | Path, work: str) -> Iterator[None]:
 
     Raises
     ------
-    RuntimeError
+    BlockingIOError
         If another process holds it.
     """
     make_folder(folder)
