@@ -144,7 +144,6 @@ def only_one(folder: str | Path, work: str) -> Iterator[None]:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RuntimeError(
-                f"another process is {work} in {folder}; wait for it, or choose another folder"
-            ) from error
+            message = f"another process is {work} in {folder}; wait for it, or choose another folder"
+            raise BlockingIOError(error.errno, message) from error
         yield

@@ -7,17 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from locenc._files import atomic_write, write_text
+from locenc._files import read_json, write_array, write_text
 from locenc_csp.datasets.table import read_table
 from locenc_csp.evaluation import scores
 from locenc_csp.features import open_features
+from locenc_csp.finetuned import SCORES
 from locenc_csp.finetuning import make_task
 from locenc_csp.image_classifier import image_probabilities
 from locenc_csp.pretraining import unlabelled_rows
 from locenc_csp.recipes import Finetune
 from locenc_csp.search import nearest_neighbour
-
-SCORES = "scores.json"
 
 
 def baselines(task_recipe: Finetune, features_folder: Path, *, image_out: Path) -> dict[str, Any]:
@@ -40,11 +39,16 @@ def baselines(task_recipe: Finetune, features_folder: Path, *, image_out: Path) 
     """
     path = image_out.parent / SCORES
     if path.is_file() and image_out.is_file():
-        finished: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        return finished
+        return read_json(path, remedy="delete it and run again")
     table, features = read_table(task_recipe.table), open_features(features_folder)
     features.check_ids(table)
-    task = make_task(table, task_recipe)
+    task = make_task(
+        table,
+        label=task_recipe.label,
+        split=task_recipe.split,
+        label_ratio=task_recipe.label_ratio,
+        seed=task_recipe.seed,
+    )
     codes = task.labels.codes
     image = image_probabilities(
         features,
@@ -63,10 +67,6 @@ def baselines(task_recipe: Finetune, features_folder: Path, *, image_out: Path) 
         "num_labels": len(task.train),
     }
 
-    def save(temporary: Path) -> None:
-        with temporary.open("wb") as file:
-            np.save(file, image)
-
-    atomic_write(image_out, save)
+    write_array(image_out, image)
     write_text(path, json.dumps(result, indent=2) + "\n")
     return result

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from locenc._files import atomic_write, write_text
+from locenc._files import atomic_write, only_one, read_json, write_text
 from locenc_csp import study
 from locenc_csp.recipes import Data, Demo, Features
 
 CAVEAT = (
-    "30,000 patches of one global mosaic at 7 km a pixel are not iNat2018 or fMoW: the table shows what pre-training "
+    "{:,} patches of one global mosaic at 7 km a pixel are not iNat2018 or fMoW: the table shows what pre-training "
     "brings here, on a split where labels are missing in whole regions, and not more."
 )
 
@@ -30,15 +30,23 @@ def run_demo(recipe: Demo) -> Path:
     -------
     Path
         The table, ``results.md``. Beside it: ``results.json`` (every number, with seeds and versions), ``maps.png``,
-        ``encoder/`` for `locenc.from_pretrained`, and the folders of all runs. A study that stopped is continued.
+        and the folders of all runs; the encoder is in ``all/nce-b/pretraining/encoder``. A study that stopped is
+        continued.
 
     Raises
     ------
     ImportError
         If the extra ``csp`` is not installed.
+    ValueError
+        If the folder holds a study of another seed, data set or version.
     OSError
-        If a folder cannot be written.
+        If a folder cannot be written, or another process is at work in it.
     """
+    with only_one(recipe.out, "running the demo"):
+        return _run(recipe)
+
+
+def _run(recipe: Demo) -> Path:
     from locenc_csp.study_table import gather, render
 
     clock = _Clock()
@@ -64,7 +72,14 @@ def run_demo(recipe: Demo) -> Path:
     if rest:
         parts += ["## Controls: labels everywhere (random split), where pre-training is expected to bring little"]
         parts += [render(rest, "land_cover"), render(rest, "koppen")]
-    text = "\n\n".join(["# Contrastive spatial pre-training on Blue Marble patches", CAVEAT, *parts, clock.report()])
+    text = "\n\n".join(
+        [
+            "# Contrastive spatial pre-training on Blue Marble patches",
+            CAVEAT.format(recipe.num_points),
+            *parts,
+            clock.report(),
+        ]
+    )
     write_text(recipe.out / "results.md", text + "\n")
     facts = {"seed": recipe.seed, "quick": recipe.quick, "environment": _environment(), "seconds": clock.seconds}
     write_text(recipe.out / "results.json", json.dumps({**facts, "records": records + rest}, indent=2) + "\n")
@@ -80,8 +95,32 @@ def _prepare(recipe: Demo, clock: "_Clock") -> study.Workplace:
         build_data(Data(out=recipe.data, num_points=recipe.num_points))
     with clock("image features"):
         features = build_features(Features(data=recipe.data))
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    return study.Workplace(recipe.data / "table.parquet", features, recipe.out)
+    place = study.Workplace(recipe.data / "table.parquet", features, recipe.out)
+    _check_study(recipe, place)
+    return place
+
+
+def _check_study(recipe: Demo, place: study.Workplace) -> None:
+    """Refuse a folder with another study; its numbers would be mixed with ours."""
+    from locenc_csp.finetuned import versions
+    from locenc_csp.finetuning import table_hash
+    from locenc_csp.loop import first_difference
+
+    identity = {
+        "seed": recipe.seed,
+        "table": table_hash(place.table),
+        "features": table_hash(place.features / "meta.json"),
+        "versions": versions(),
+    }
+    path = recipe.out / "study.json"
+    if not path.is_file():
+        write_text(path, json.dumps(identity, indent=2) + "\n")
+        return
+    there = read_json(path, remedy=f"delete {recipe.out} and run again")
+    if (difference := first_difference(there, identity)) is not None:
+        raise ValueError(
+            f"{recipe.out} holds another study: {difference}. Choose another --out, or delete {recipe.out}"
+        )
 
 
 def _draw(recipe: Demo, encoder: Path) -> Path:
@@ -127,4 +166,4 @@ class _Clock:
 
     def report(self) -> str:
         stages = ", ".join(f"{stage} {seconds:.0f} s" for stage, seconds in self.seconds.items())
-        return f"Time: {stages}; {sum(self.seconds.values()):.0f} s in all on {os.cpu_count()} cores."
+        return f"Time of this run: {stages}; {sum(self.seconds.values()):.0f} s in all on {os.cpu_count()} cores."

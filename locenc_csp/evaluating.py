@@ -12,13 +12,11 @@ from locenc._files import write_text
 from locenc_csp.datasets.table import PlaceTable, read_table
 from locenc_csp.evaluation import choose_weights, multiply_prior, scores
 from locenc_csp.features import open_features
-from locenc_csp.finetuned import load_finetuned, location_probabilities, versions
-from locenc_csp.finetuning import Task, make_task
+from locenc_csp.finetuned import SCORES, load_finetuned, location_probabilities, versions
+from locenc_csp.finetuning import Task, make_task, table_hash
 from locenc_csp.image_classifier import image_probabilities
 from locenc_csp.pretraining import unlabelled_rows
-from locenc_csp.recipes import Evaluate, Finetune
-
-SCORES = "scores.json"
+from locenc_csp.recipes import Evaluate
 
 Probabilities = NDArray[np.floating[Any]]
 
@@ -45,24 +43,24 @@ def evaluate(recipe: Evaluate) -> dict[str, Any]:
     """
     encoder, head, result = load_finetuned(recipe.run)
     table = read_table(recipe.table)
-    task = make_task(table, finetune_recipe(result, recipe.table))
-    if list(task.labels.classes) != result["classes"]:
+    if table_hash(recipe.table) != result["table"]:
         raise ValueError(
-            f"{recipe.table} has {len(task.labels.classes)} classes, the run was trained on {len(result['classes'])}: "
-            "use the table of the run"
+            f"{recipe.table} is not the table that {recipe.run} was fine-tuned on (hash {table_hash(recipe.table)}, "
+            f"was {result['table']}): its test rows may be training rows there"
         )
+    task = make_task(table, **task_settings(result))
+    if len(task.test) == 0:
+        raise ValueError(f"no row to score: none has role 'test' in {result['recipe']['split']!r} and a label")
     rows = np.concatenate([task.val, task.test])
     location = np.full((len(rows), len(task.labels.classes)), np.nan, np.float32)
     placed = table.has_location[rows]
     location[placed] = location_probabilities(encoder, head, table.lonlat[rows[placed]])
-    image = _image_probabilities(recipe, table, task, result)
+    image = _image_probabilities(recipe, table, task, rows, result)
     report = {
         "run": str(recipe.run),
         **compare(location, image, task, table),
-        "label": result["recipe"]["label"],
-        "label_ratio": result["recipe"]["label_ratio"],
+        **task_settings(result),
         "num_labels": result["num_labels"],
-        "seed": result["recipe"]["seed"],
         "table": result["table"],
         "versions": versions(),
     }
@@ -104,28 +102,17 @@ def compare(location: Probabilities, image: Probabilities | None, task: Task, ta
     return result
 
 
-def finetune_recipe(result: dict[str, Any], table: Path) -> Finetune:
-    """Rebuild the recipe that chose the rows of a saved run."""
-    names = ("label", "split", "label_ratio", "seed")
-    return Finetune(table=table, out=Path(), **{name: result["recipe"][name] for name in names})
+def task_settings(result: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a saved run that decide its rows, as `make_task` takes them."""
+    return {name: result["recipe"][name] for name in ("label", "split", "label_ratio", "seed")}
 
 
 def _image_probabilities(
-    recipe: Evaluate, table: PlaceTable, task: Task, result: dict[str, Any]
+    recipe: Evaluate, table: PlaceTable, task: Task, rows: NDArray[np.int64], result: dict[str, Any]
 ) -> Probabilities | None:
-    rows = np.concatenate([task.val, task.test])
     num_classes = len(task.labels.classes)
     if recipe.image_probabilities is not None:
-        if not recipe.image_probabilities.is_file():
-            raise FileNotFoundError(f"no file {recipe.image_probabilities}: expected P(y | image) as .npy (N, K)")
-        given: Probabilities = np.load(recipe.image_probabilities, mmap_mode="r", allow_pickle=False)
-        if given.shape != (len(table), num_classes):
-            raise ValueError(
-                f"{recipe.image_probabilities} has shape {given.shape}, expected a row for each of the table's "
-                f"{len(table)} places and a column for each of its {num_classes} classes, sorted by name"
-            )
-        chosen: Probabilities = given[rows]
-        return chosen
+        return _read_probabilities(recipe.image_probabilities, len(table), num_classes)[rows]
     if recipe.features is None:
         return None
     features = open_features(recipe.features)
@@ -139,6 +126,19 @@ def _image_probabilities(
         rows=rows,
         num_classes=num_classes,
     )
+
+
+def _read_probabilities(path: Path, num_rows: int, num_classes: int) -> Probabilities:
+    expected = f"P(y | image) as .npy, a row for each of the table's {num_rows} places, {num_classes} classes by name"
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {path}: expected {expected}")
+    try:
+        given: Probabilities = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or no array; expected {expected}") from error
+    if given.shape != (num_rows, num_classes):
+        raise ValueError(f"{path} has shape {given.shape}; expected {expected}")
+    return given
 
 
 def _scores(probabilities: Probabilities, codes: NDArray[np.int64]) -> dict[str, float]:

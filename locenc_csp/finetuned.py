@@ -12,11 +12,12 @@ from torch import nn
 
 import locenc
 from locenc import LocationEncoder
-from locenc._files import write_bytes
+from locenc._files import read_json, write_bytes
 from locenc_csp.heads import Head, PresenceHead, SoftmaxHead
 from locenc_csp.pretraining import ENCODER
 
-HEAD, RESULT = "head.safetensors", "result.json"
+HEAD, RESULT, SCORES = "head.safetensors", "result.json", "scores.json"
+AGAIN = "run finetune again"
 HEADS: dict[str, type[Head]] = {"softmax": SoftmaxHead, "presence": PresenceHead}
 
 
@@ -33,13 +34,16 @@ def load_finetuned(folder: Path) -> tuple[LocationEncoder, Head, dict[str, Any]]
 
     if not (folder / RESULT).is_file():
         raise FileNotFoundError(f"no {RESULT} in {folder}: expected the output folder of `locenc-csp finetune`")
-    result = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+    result = read_json(folder / RESULT, remedy=AGAIN)
     encoder = locenc.from_pretrained(folder / ENCODER)
-    head = HEADS[result["recipe"]["head"]](encoder.dim, len(result["classes"]))
+    try:
+        head = HEADS[result["recipe"]["head"]](encoder.dim, len(result["classes"]))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{folder / RESULT} is no result of fine-tuning (it lacks {error}); {AGAIN}") from error
     try:
         head.load_state_dict(load_file(folder / HEAD))
     except (SafetensorError, RuntimeError, OSError) as error:
-        raise ValueError(f"{folder / HEAD} is damaged or does not fit ({error}); run finetune again") from error
+        raise ValueError(f"{folder / HEAD} is damaged or does not fit ({error}); {AGAIN}") from error
     return encoder, head.eval(), result
 
 

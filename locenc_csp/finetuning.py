@@ -14,13 +14,21 @@ from torch import Tensor, nn
 
 import locenc
 from locenc import LocationEncoder
-from locenc._files import write_text
+from locenc._files import only_one, write_text
 from locenc_csp import negatives
 from locenc_csp.datasets.splits import stratified_subset
 from locenc_csp.datasets.table import Labels, PlaceTable, read_table
-from locenc_csp.finetuned import HEAD, HEADS, RESULT, location_probabilities, save_head, versions
+from locenc_csp.finetuned import (
+    HEADS,
+    RESULT,
+    SCORES,
+    load_finetuned,
+    location_probabilities,
+    save_head,
+    versions,
+)
 from locenc_csp.heads import Head
-from locenc_csp.loop import fit
+from locenc_csp.loop import first_difference, fit
 from locenc_csp.pretraining import ENCODER, build_encoder
 from locenc_csp.recipes import Finetune, Schedule
 
@@ -39,11 +47,11 @@ class Task(NamedTuple):
 
 
 class Candidate(NamedTuple):
-    """One way to fine-tune, and its top-1 accuracy on validation."""
+    """One way to fine-tune, and its top-1 accuracy on validation; None where there are no such rows."""
 
     mode: str
     lr: float
-    val_top1: float
+    val_top1: float | None
 
 
 def finetune(recipe: Finetune, *, progress: bool = True) -> dict[str, Any]:
@@ -65,59 +73,66 @@ def finetune(recipe: Finetune, *, progress: bool = True) -> dict[str, Any]:
     Raises
     ------
     FileNotFoundError, ValueError
-        For a table, label column, roles or encoder that are missing or do not fit.
+        For a table, label column, roles or encoder that are missing or do not fit, or a folder of another run.
     OSError
-        If the output folder cannot be written.
+        If the output folder cannot be written, or another process is at work in it.
     """
     identity = _identity(recipe)
-    if (finished := _finished(recipe.out, identity)) is not None:
-        return finished
-    table = read_table(recipe.table)
-    task = make_task(table, recipe)
-    if len(task.train) == 0:
-        raise ValueError(
-            f"no labelled training row: no row has role 'train' in {recipe.split!r}, a label in {recipe.label!r} "
-            "and a location"
-        )
-    start = _encoder(recipe)
-    candidates, best = [], None
-    for mode in recipe.modes:
-        for lr in recipe.lrs if mode == "full" else (FROZEN_LR,):
-            encoder, head = copy.deepcopy(start), _head(recipe, start.dim, len(task.labels.classes))
-            _train(encoder, head, table, task, recipe, mode=mode, lr=lr, progress=progress)
-            accuracy = _top1(encoder, head, table, task)
-            candidates.append(Candidate(mode, lr, accuracy))
-            if best is None or accuracy > best[0].val_top1:
-                best = (candidates[-1], encoder, head)
-    if best is None:
-        raise ValueError("no candidate to train: modes must name frozen or full, and full needs lrs")
-    chosen, encoder, head = best
-    encoder.save_pretrained(recipe.out / ENCODER)
-    save_head(recipe.out, recipe.head, head, task.labels.classes)
-    result = {
-        **identity,
-        "chosen": chosen._asdict(),
-        "candidates": [candidate._asdict() for candidate in candidates],
-        "num_labels": len(task.train),
-        "classes": list(task.labels.classes),
-        "versions": versions(),
-    }
-    write_text(recipe.out / RESULT, json.dumps(result, indent=2) + "\n")
-    return result
+    with only_one(recipe.out, "fine-tuning"):
+        if (finished := _finished(recipe.out, identity)) is not None:
+            return finished
+        result = _run(recipe, progress)
+        content = {**identity, **result, "versions": versions()}
+        write_text(recipe.out / RESULT, json.dumps(content, indent=2) + "\n")
+        return content
 
 
-def make_task(table: PlaceTable, recipe: Finetune) -> Task:
+def make_task(table: PlaceTable, *, label: str, split: str, label_ratio: float, seed: int) -> Task:
     """Rows of each role that have a label; training rows are a stratified share and have a location, as val rows do.
 
-    Test rows need no location: they fall back to the image.
+    Test rows need no location: they fall back to the image. Classes are those of all rows.
     """
-    labels, roles = table.labels(recipe.label), table.split(recipe.split)
+    labels, roles = table.labels(label), table.split(split)
     known = labels.codes >= 0
     placed = known & table.has_location
     train = np.flatnonzero(placed & (roles == "train"))
-    if len(train):
-        train = train[stratified_subset(labels.codes[train], recipe.label_ratio, recipe.seed)]
+    if len(train) == 0:
+        raise ValueError(
+            f"no labelled training row: no row has role 'train' in {split!r}, a label in {label!r} and a location"
+        )
+    train = train[stratified_subset(labels.codes[train], label_ratio, seed)]
     return Task(labels, train, np.flatnonzero(placed & (roles == "val")), np.flatnonzero(known & (roles == "test")))
+
+
+def _run(recipe: Finetune, progress: bool) -> dict[str, Any]:
+    """Train every candidate, keep the best on validation, save it."""
+    table = read_table(recipe.table)
+    task = make_task(table, label=recipe.label, split=recipe.split, label_ratio=recipe.label_ratio, seed=recipe.seed)
+    ways = [(mode, lr) for mode in recipe.modes for lr in (recipe.lrs if mode == "full" else (FROZEN_LR,))]
+    if not ways:
+        raise ValueError("no candidate to train: modes must name frozen or full, and full needs lrs")
+    if len(ways) > 1 and len(task.val) == 0:
+        raise ValueError(
+            f"no row to choose among {len(ways)} candidates: none has role 'val' in {recipe.split!r}, a label and a "
+            "location. Add such rows, or name one mode and one learning rate"
+        )
+    start = _encoder(recipe)
+    trained = []
+    for mode, lr in ways:
+        encoder, head = copy.deepcopy(start), _head(recipe, start.dim, len(task.labels.classes))
+        _train(encoder, head, table, task, recipe, mode=mode, lr=lr, progress=progress)
+        trained.append((Candidate(mode, lr, _top1(encoder, head, table, task)), encoder, head))
+    chosen, encoder, head = max(trained, key=lambda one: one[0].val_top1 or 0.0)
+    for stale in (RESULT, SCORES):  # until all is written, nothing here counts as finished
+        (recipe.out / stale).unlink(missing_ok=True)
+    encoder.save_pretrained(recipe.out / ENCODER)
+    save_head(recipe.out, recipe.head, head, task.labels.classes)
+    return {
+        "chosen": chosen._asdict(),
+        "candidates": [candidate._asdict() for candidate, _, _ in trained],
+        "num_labels": len(task.train),
+        "classes": list(task.labels.classes),
+    }
 
 
 def _train(
@@ -156,9 +171,9 @@ def _train(
     head.eval()
 
 
-def _top1(encoder: LocationEncoder, head: Head, table: PlaceTable, task: Task) -> float:
+def _top1(encoder: LocationEncoder, head: Head, table: PlaceTable, task: Task) -> float | None:
     if len(task.val) == 0:
-        return 0.0
+        return None
     predicted = location_probabilities(encoder, head, table.lonlat[task.val]).argmax(1)
     return float((predicted == task.labels.codes[task.val]).mean())
 
@@ -188,7 +203,7 @@ def _identity(recipe: Finetune) -> dict[str, Any]:
     settings = json.loads(json.dumps(dataclasses.asdict(recipe), default=str))
     for name in ("table", "out"):
         del settings[name]
-    identity = {"recipe": settings, "table": hashlib.sha256(recipe.table.read_bytes()).hexdigest()[:16]}
+    identity = {"recipe": settings, "table": table_hash(recipe.table)}
     if recipe.pretrained is not None:
         weights = [
             *recipe.pretrained.glob("model.safetensors"),
@@ -198,13 +213,26 @@ def _identity(recipe: Finetune) -> dict[str, Any]:
     return identity
 
 
+def table_hash(path: Path) -> str:
+    """Hash of a table's file, as results hold it."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 def _finished(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """Read the result of an equal run, if its files are there."""
-    path = folder / RESULT
-    if not path.is_file() or not (folder / HEAD).is_file():
-        return None
+    """Read the result of an equal run, if all of it is there and whole.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds another run's result.
+    """
     try:
-        result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        _, _, result = load_finetuned(folder)
+    except (ValueError, OSError):
         return None
-    return result if all(result.get(key) == value for key, value in identity.items()) else None
+    there = {key: result.get(key) for key in identity}
+    if (difference := first_difference(there, identity)) is not None:
+        raise ValueError(
+            f"{folder} holds another fine-tuning run: {difference}. Choose another output folder, or delete this one"
+        )
+    return result

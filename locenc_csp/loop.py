@@ -117,7 +117,8 @@ def fit(
                 if done % schedule.save_every == 0 or done == plan.num_steps:
                     state.save(done)
         except KeyboardInterrupt:
-            bar.write(f"interrupted; the same command continues from {state.where()}")
+            if progress:
+                bar.write(f"interrupted; the same command continues from {state.where()}")
             raise
 
 
@@ -181,9 +182,10 @@ class _Checkpoint:
             return 0
         content = read_checkpoint(self.path)
         there = json.loads(content["fingerprint"])
-        if (difference := _first_difference(there, self.fingerprint)) is not None:
+        if (difference := first_difference(there, self.fingerprint)) is not None:
             raise ValueError(
-                f"{self.path} belongs to another run: {difference}. Choose another output folder, or delete this one"
+                f"{self.path} belongs to another run: {difference}. Choose another output folder, or delete "
+                f"{self.path.parent}"
             )
         for name, part in self.parts.items():
             part.load_state_dict(content[name])
@@ -266,11 +268,12 @@ def _key(seed: int, stream: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, stream, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _first_difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str | None:
+def first_difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str | None:
+    """Say how the settings of a run on disk differ from those of the present one; None where they are equal."""
     for key in sorted({*there, *here}):
         old, new = there.get(key, "absent"), here.get(key, "absent")
         if isinstance(old, dict) and isinstance(new, dict):
-            if (inner := _first_difference(old, new, f"{prefix}{key}.")) is not None:
+            if (inner := first_difference(old, new, f"{prefix}{key}.")) is not None:
                 return inner
         elif old != new:
             return f"{prefix}{key} was {old!r}, now {new!r}"

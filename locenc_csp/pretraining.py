@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import locenc
-from locenc._files import write_text
+from locenc._files import only_one, write_text
 from locenc.registry import default_network
 from locenc_csp import negatives
 from locenc_csp.datasets.table import PlaceTable, read_table
@@ -31,7 +31,7 @@ Rows = NDArray[np.int64]
 
 
 def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
-    """Pre-train a location encoder; a run that stopped is continued, a finished one is returned at once.
+    """Pre-train a location encoder; a run that stopped is continued, a finished one trains no further.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
     FileNotFoundError, ValueError
         For a table, features or a checkpoint that are missing, damaged or do not fit together.
     OSError
-        If the output folder cannot be written.
+        If the output folder cannot be written, or another process is at work in it.
 
     References
     ----------
@@ -78,20 +78,20 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
         found = retrieval(location, image, places)
         return {f"validation_{name}": value for name, value in found.items()}
 
-    recipe.out.mkdir(parents=True, exist_ok=True)
-    fit(
-        step,
-        model,
-        torch.from_numpy(rows),
-        recipe.schedule,
-        folder=recipe.out,
-        fingerprint=_fingerprint(recipe),
-        validate=validate if len(held_out) else None,
-        label=f"pre-training {recipe.objective}",
-        progress=progress,
-    )
-    model.location.save_pretrained(recipe.out / ENCODER)  # type: ignore[operator]
-    write_text(recipe.out / RECIPE, json.dumps(dataclasses.asdict(recipe), indent=2, default=str) + "\n")
+    with only_one(recipe.out, "pre-training"):
+        fit(
+            step,
+            model,
+            torch.from_numpy(rows),
+            recipe.schedule,
+            folder=recipe.out,
+            fingerprint=_fingerprint(recipe),
+            validate=validate if len(held_out) else None,
+            label=f"pre-training {recipe.objective}",
+            progress=progress,
+        )
+        model.location.save_pretrained(recipe.out / ENCODER)  # type: ignore[operator]
+        write_text(recipe.out / RECIPE, json.dumps(dataclasses.asdict(recipe), indent=2, default=str) + "\n")
     return recipe.out / ENCODER
 
 
@@ -114,6 +114,8 @@ def unlabelled_rows(table: PlaceTable, split: str | None) -> Rows:
 def _pairs(table: PlaceTable, recipe: Pretrain) -> tuple[Rows, Rows]:
     """Rows to train on, and rows held out for validation; at most a tenth is held out."""
     rows = unlabelled_rows(table, recipe.split)
+    if len(rows) < 2:
+        raise ValueError(f"{len(rows)} rows to train on: every other row has no location or has role 'test'")
     count = min(recipe.validation_pairs, len(rows) // 10)
     order = np.random.default_rng([recipe.schedule.seed, 10]).permutation(rows)
     return np.sort(order[count:]), np.sort(order[:count])

@@ -3,11 +3,14 @@
 This module imports nothing heavy, so that ``locenc-csp --help`` answers at once.
 """
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from locenc._names import check_count
 
 Value = int | float | bool | str
 
@@ -15,6 +18,27 @@ Value = int | float | bool | str
 def default_cache() -> Path:
     """Folder of the data sets that are built once: ``$LOCENC_CACHE``, or ``~/.cache/locenc``."""
     return Path(os.environ.get("LOCENC_CACHE") or Path.home() / ".cache" / "locenc")
+
+
+def _check(
+    recipe: Any, *, counts: tuple[str, ...] = (), from_zero: tuple[str, ...] = (), rates: tuple[str, ...] = ()
+) -> None:
+    """Check fields: whole numbers from 1, whole numbers from 0, positive finite numbers. None is left alone.
+
+    Raises
+    ------
+    ValueError
+        For the first field that is out of range.
+    """
+    for names, least in ((counts, 1), (from_zero, 0)):
+        for name in names:
+            if getattr(recipe, name) is not None:
+                check_count(name, getattr(recipe, name), least=least)
+    for name in rates:
+        values = getattr(recipe, name)
+        for value in values if isinstance(values, tuple) else (values,):
+            if not 0 < value < math.inf:
+                raise ValueError(f"{name} must be positive and finite, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -28,9 +52,12 @@ class Encoder:
     options: Mapping[str, Value] = field(default_factory=dict)
     """Options of the position encoder, such as: num_scales 16 min_radius 10."""
     network: str | None = None
-    """Network behind it (ffn, residual, linear, identity); the encoder's usual one unless given."""
+    """Network behind it, a name of locenc.networks; the encoder's usual one unless given."""
     network_options: Mapping[str, Value] = field(default_factory=dict)
     """Options of the network, such as: depth 2 dropout 0.1."""
+
+    def __post_init__(self) -> None:
+        _check(self, counts=("dim",))
 
 
 @dataclass(frozen=True)
@@ -56,6 +83,16 @@ class Schedule:
     log_every: int = 20
     """Steps between lines of metrics.jsonl."""
 
+    def __post_init__(self) -> None:
+        _check(
+            self,
+            counts=("epochs", "steps", "batch_size", "save_every", "log_every"),
+            from_zero=("seed",),
+            rates=("lr", "max_grad_norm"),
+        )
+        if not 0 <= self.weight_decay < math.inf:
+            raise ValueError(f"weight_decay must be 0 or more and finite, got {self.weight_decay!r}")
+
 
 @dataclass(frozen=True)
 class Data:
@@ -66,7 +103,10 @@ class Data:
     num_points: int = 30_000
     """Places, uniform by area on land."""
     seed: int = 0
-    """Of the places and the splits."""
+    """Of the places; the splits have seeds of their own."""
+
+    def __post_init__(self) -> None:
+        _check(self, counts=("num_points",), from_zero=("seed",))
 
 
 @dataclass(frozen=True)
@@ -81,6 +121,9 @@ class Features:
     """Filters cut from the patches; two features each."""
     seed: int = 0
     """Of the filters."""
+
+    def __post_init__(self) -> None:
+        _check(self, counts=("num_filters",), from_zero=("seed",))
 
 
 @dataclass(frozen=True)
@@ -122,6 +165,9 @@ class Pretrain:
     schedule: Schedule = field(default_factory=Schedule)
     """Optimisation."""
 
+    def __post_init__(self) -> None:
+        _check(self, counts=("num_negatives", "image_components"), from_zero=("validation_pairs",))
+
 
 @dataclass(frozen=True)
 class Finetune:
@@ -154,6 +200,11 @@ class Finetune:
     seed: int = 0
     """Of the label draw, the head, batches and dropout."""
 
+    def __post_init__(self) -> None:
+        _check(self, counts=("steps", "batch_size"), from_zero=("seed",), rates=("lrs",))
+        if not 0 < self.label_ratio <= 1:
+            raise ValueError(f"label_ratio must lie in (0, 1], got {self.label_ratio!r}")
+
 
 @dataclass(frozen=True)
 class Evaluate:
@@ -162,7 +213,7 @@ class Evaluate:
     run: Path
     """Folder of `finetune`."""
     table: Path
-    """Parquet table that it was fine-tuned on, or another with the same columns."""
+    """Parquet table that it was fine-tuned on."""
     features: Path | None = None
     """Folder of image features; an image classifier is trained on the run's own labels."""
     image_probabilities: Path | None = None
@@ -187,3 +238,6 @@ class Demo:
     """Of everything."""
     workers: int | None = None
     """Processes side by side, one thread each; the number of cores unless given."""
+
+    def __post_init__(self) -> None:
+        _check(self, counts=("num_points", "workers"), from_zero=("seed",))

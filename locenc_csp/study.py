@@ -92,7 +92,8 @@ class Workplace:
 
 def run_cell(place: Workplace, cell: Cell) -> None:
     """Pre-train, then fine-tune and evaluate on every label share; what is finished is left as it is."""
-    from locenc_csp.evaluating import SCORES, evaluate
+    from locenc_csp.evaluating import evaluate
+    from locenc_csp.finetuned import SCORES
     from locenc_csp.finetuning import finetune
     from locenc_csp.pretraining import pretrain
 

@@ -1,11 +1,11 @@
 """The study's numbers, gathered from the cells' files, and the tables that show them."""
 
-import json
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from locenc._files import read_json
 from locenc_csp.study import METHODS, Cell, Workplace
 
 BRANCHES = ("location", "product", "weighted")
@@ -106,5 +106,4 @@ def _spread(values: Sequence[float], sign: str = "") -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+    return read_json(path, remedy=f"delete {path.parent} and run again")

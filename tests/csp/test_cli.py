@@ -86,7 +86,13 @@ def test_the_demo_killed_and_continued_without_a_network(tmp_path: Path) -> None
 
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
-    for text in ("| image only |", "| 1-nearest-neighbour |", "| best supervised |", "| CSP-NCE-B |", "Time: "):
+    for text in (
+        "| image only |",
+        "| 1-nearest-neighbour |",
+        "| best supervised |",
+        "| CSP-NCE-B |",
+        "Time of this run: ",
+    ):
         assert text in run.stdout
     for name in ("results.md", "results.json", "maps.png", "all/nce-b/pretraining/encoder/model.safetensors"):
         path = tmp_path / "demo" / name
@@ -120,7 +126,6 @@ def _session(leader: int) -> list[int]:
         (["pretrain", "--table", "no.parquet", "--features", "f", "--out", "o"], r"error: .*no\.parquet"),
         (["evaluate", "--run", "nowhere", "--table", "t"], r"error: no result\.json in nowhere"),
         (["features", "--data", "nowhere"], "error: .*nowhere.*locenc-csp data"),
-        (["data", "--num-points", "0"], "error: num_points must be at least 1, got 0"),
     ],
 )
 def test_one_line_says_what_is_wrong(
@@ -155,6 +160,31 @@ def test_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
         main([command, "--help"])
     assert leaving.value.code == 0
     assert command in capsys.readouterr().out
+
+
+def test_a_setting_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as leaving:
+        main(["data", "--num-points", "0"])
+    assert leaving.value.code == 2
+    assert "num_points must be a whole number of at least 1, got 0" in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_another_study_in_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from locenc_csp import demo
+    from locenc_csp.recipes import Demo
+    from locenc_csp.study import Workplace
+
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "meta.json").write_text("{}")
+    (tmp_path / "table.parquet").write_bytes(b"a table")
+    place = Workplace(tmp_path / "table.parquet", tmp_path / "features", tmp_path / "out")
+    demo._check_study(Demo(out=place.out, seed=0), place)
+    demo._check_study(Demo(out=place.out, seed=0, quick=True), place)
+    with pytest.raises(ValueError, match=r"holds another study: seed was 0, now 1\. Choose another --out, or delete"):
+        demo._check_study(Demo(out=place.out, seed=1), place)
+    (tmp_path / "table.parquet").write_bytes(b"another")
+    with pytest.raises(ValueError, match="holds another study: table was"):
+        demo._check_study(Demo(out=place.out, seed=0), place)
 
 
 def test_an_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:

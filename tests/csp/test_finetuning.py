@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from locenc._files import only_one
 from locenc_csp.baselines import baselines
 from locenc_csp.datasets.table import PlaceTable, write_table
 from locenc_csp.evaluating import evaluate
@@ -87,12 +88,79 @@ def test_a_finished_run_is_not_done_again(small: object, monkeypatch: pytest.Mon
     first = finetune(recipe(small, steps=5), progress=False)
     monkeypatch.setattr("locenc_csp.finetuning.fit", None)
     assert finetune(recipe(small, steps=5), progress=False) == first
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match=r"holds another fine-tuning run: recipe\.steps was 5, now 6\. Choose another"):
         finetune(recipe(small, steps=6), progress=False)
 
 
+@pytest.mark.parametrize("name", ["head.safetensors", "encoder/model.safetensors", "result.json"])
+def test_a_damaged_run_is_done_again_and_scored_again(small: object, name: str) -> None:
+    job = recipe(small, steps=5)
+    first = finetune(job, progress=False)
+    evaluate(Evaluate(job.out, small.table_path))
+    (job.out / name).write_bytes((job.out / name).read_bytes()[:-20])
+    with pytest.raises(ValueError, match=r"damaged|cut short"):
+        evaluate(Evaluate(job.out, small.table_path))
+    assert finetune(job, progress=False) == first
+    assert not (job.out / "scores.json").exists()
+    evaluate(Evaluate(job.out, small.table_path))
+
+
+def test_results_that_are_no_results(small: object) -> None:
+    job = recipe(small, steps=5)
+    job.out.mkdir()
+    for text in ("[]", "{}", '{"recipe": 3}'):
+        (job.out / "result.json").write_text(text)
+        with pytest.raises((ValueError, FileNotFoundError), match=r"result\.json|model\.safetensors"):
+            evaluate(Evaluate(job.out, small.table_path))
+    assert finetune(job, progress=False)["num_labels"] == 120
+
+
+def test_two_processes_in_one_folder(small: object) -> None:
+    message = r"another process is fine-tuning in .*tuned; wait for it"
+    with only_one(small.folder / "tuned", "fine-tuning"), pytest.raises(BlockingIOError, match=message):
+        finetune(recipe(small), progress=False)
+
+
+def test_another_table_is_not_scored(small: object) -> None:
+    job = recipe(small, steps=5)
+    finetune(job, progress=False)
+    table = small.table
+    columns = {**table.columns, "split": table.columns["split"][::-1].copy()}
+    write_table(PlaceTable(table.ids, table.lonlat, columns), small.folder / "other.parquet")
+    with pytest.raises(ValueError, match=r"other\.parquet is not the table that .*tuned was fine-tuned on"):
+        evaluate(Evaluate(job.out, small.folder / "other.parquet"))
+
+
+def test_no_validation_and_no_test_rows(small: object) -> None:
+    table = small.table
+    roles = np.where(table.columns["split"] == "train", "train", "pool")
+    write_table(PlaceTable(table.ids, table.lonlat, {**table.columns, "split": roles}), small.table_path)
+    with pytest.raises(ValueError, match=r"no row to choose among 2 candidates: none has role 'val' in 'split'"):
+        finetune(recipe(small), progress=False)
+    job = recipe(small, "one", modes=("frozen",), steps=3)
+    assert finetune(job, progress=False)["chosen"]["val_top1"] is None
+    with pytest.raises(ValueError, match="no row to score: none has role 'test' in 'split'"):
+        evaluate(Evaluate(job.out, small.table_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "steps must be a whole number of at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"label_ratio": 0}, r"label_ratio must lie in \(0, 1\], got 0"),
+        ({"label_ratio": 2}, r"label_ratio must lie in \(0, 1\], got 2"),
+        ({"seed": -1}, "seed must be a whole number of at least 0, got -1"),
+        ({"lrs": (1e-3, 0.0)}, r"lrs must be positive and finite, got 0\.0"),
+    ],
+)
+def test_settings_out_of_range(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Finetune(Path(), Path(), "label", **{"batch_size": 32, **settings})
+
+
 def test_seeds_decide_the_labels_and_the_result(small: object) -> None:
-    tasks = [make_task(small.table, recipe(small, label_ratio=0.2, seed=seed)) for seed in (0, 0, 1)]
+    tasks = [make_task(small.table, label="label", split="split", label_ratio=0.2, seed=seed) for seed in (0, 0, 1)]
     assert np.array_equal(tasks[0].train, tasks[1].train)
     assert not np.array_equal(tasks[0].train, tasks[2].train)
     first, second = (finetune(recipe(small, f"run-{i}", steps=20), progress=False) for i in range(2))
@@ -134,7 +202,7 @@ def test_damaged_files_and_other_probabilities(small: object) -> None:
     job = recipe(small, steps=3)
     finetune(job, progress=False)
     np.save(small.folder / "image.npy", np.ones((240, 4)) / 4)
-    with pytest.raises(ValueError, match=r"has shape \(240, 4\), expected .*3 classes"):
+    with pytest.raises(ValueError, match=r"has shape \(240, 4\); expected .*3 classes"):
         evaluate(Evaluate(job.out, small.table_path, image_probabilities=small.folder / "image.npy"))
     path = job.out / HEAD
     path.write_bytes(path.read_bytes()[:-10])

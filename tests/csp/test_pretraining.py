@@ -14,6 +14,7 @@ import pytest
 import torch
 
 import locenc
+from locenc._files import only_one
 from locenc_csp.datasets.table import PlaceTable, write_table
 from locenc_csp.pretraining import pretrain
 from locenc_csp.recipes import Encoder, Pretrain, Schedule
@@ -171,3 +172,35 @@ def test_an_unwritable_folder(small: object) -> None:
     (small.folder / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         pretrain(recipe(small, "file/run"), progress=False)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Schedule(batch_size=0), "batch_size must be a whole number of at least 1, got 0"),
+        (lambda: Schedule(epochs=0), "epochs must be a whole number of at least 1, got 0"),
+        (lambda: Schedule(log_every=0), "log_every must be"),
+        (lambda: Schedule(save_every=0), "save_every must be"),
+        (lambda: Schedule(seed=-1), "seed must be a whole number of at least 0, got -1"),
+        (lambda: Schedule(lr=float("nan")), "lr must be positive and finite, got nan"),
+        (lambda: Pretrain(Path(), Path(), Path(), image_components=0), "image_components must be"),
+        (lambda: Pretrain(Path(), Path(), Path(), validation_pairs=-1), "validation_pairs must be"),
+        (lambda: Encoder(dim=0), "dim must be a whole number of at least 1, got 0"),
+    ],
+)
+def test_settings_out_of_range(make: object, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_two_processes_in_one_folder(small: object) -> None:
+    message = r"another process is pre-training in .*run; wait for it"
+    with only_one(small.folder / "run", "pre-training"), pytest.raises(BlockingIOError, match=message):
+        pretrain(recipe(small), progress=False)
+
+
+def test_no_row_to_train_on(small: object) -> None:
+    table = small.table
+    write_table(PlaceTable(table.ids, np.full_like(table.lonlat, np.nan), table.columns), small.table_path)
+    with pytest.raises(ValueError, match="0 rows to train on: every other row has no location or has role 'test'"):
+        pretrain(recipe(small), progress=False)
