@@ -67,6 +67,17 @@ def test_importing_locenc_loads_nothing_heavy() -> None:
     assert run(f"import sys, locenc; print([name for name in {heavy} if name in sys.modules])") == "[]\n"
 
 
+def test_the_time_that_the_import_adds_to_torch_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    code = (
+        "import time, torch\n"
+        "start = time.perf_counter(); import locenc; first = time.perf_counter(); locenc.create\n"
+        "print(f'import locenc: {1e3 * (first - start):.1f} ms over torch; "
+        "with every encoder: {1e3 * (time.perf_counter() - start):.1f} ms')"
+    )
+    with capsys.disabled():
+        print("\n" + run(code).strip())
+
+
 def test_building_an_encoder_loads_torch_alone() -> None:
     code = f"import sys, locenc; locenc.create('wrap'); print([name for name in {HEAVY} if name in sys.modules])"
     assert run(code) == "[]\n"
