@@ -72,16 +72,18 @@ def _run(recipe: Demo) -> Path:
     if rest:
         parts += ["## Controls: labels everywhere (random split), where pre-training is expected to bring little"]
         parts += [render(rest, "land_cover"), render(rest, "koppen")]
+    environment = _environment()
     text = "\n\n".join(
         [
             "# Contrastive spatial pre-training on Blue Marble patches",
             CAVEAT.format(recipe.num_points),
             *parts,
+            f"Seed {recipe.seed} (split i: seed {recipe.seed} + i); {', '.join(f'{k} {v}' for k, v in environment.items())}.",
             clock.report(),
         ]
     )
     write_text(recipe.out / "results.md", text + "\n")
-    facts = {"seed": recipe.seed, "quick": recipe.quick, "environment": _environment(), "seconds": clock.seconds}
+    facts = {"seed": recipe.seed, "quick": recipe.quick, "environment": environment, "seconds": clock.seconds}
     write_text(recipe.out / "results.json", json.dumps({**facts, "records": records + rest}, indent=2) + "\n")
     print(f"\n{text}\n\nresults:    {recipe.out / 'results.md'} and results.json")
     print(f"maps:       {maps}\ncheckpoint: {encoder} (locenc.from_pretrained)")
