@@ -1,10 +1,10 @@
-"""Names and options that users spell: one text for each that does not exist."""
+"""Names, options and numbers that users spell: one text for each way to be wrong."""
 
 import difflib
 import inspect
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex
 
 
 def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "") -> str:
@@ -43,3 +43,37 @@ def check_count(name: str, value: Any, *, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, SupportsIndex) or operator.index(value) < least:
         raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
     return operator.index(value)
+
+
+def check_number(name: str, value: Any) -> float:
+    """Return a number as a float.
+
+    Raises
+    ------
+    TypeError
+        For anything else; text and booleans are no numbers.
+    """
+    if isinstance(value, (bool, str)) or not isinstance(value, (SupportsFloat, SupportsIndex)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    return float(value)
+
+
+def check_dropout(value: Any) -> float:
+    """Return a share of entries to drop, at least 0 and below 1, as a float.
+
+    Raises
+    ------
+    TypeError
+        If it is no number.
+    ValueError
+        If it is out of range.
+    """
+    share = check_number("dropout", value)
+    if not 0 <= share < 1:
+        raise ValueError(f"dropout must be at least 0 and below 1, got {value!r}")
+    return share
+
+
+def and_more(count: int) -> str:
+    """How many of ``count`` wrong rows remain when the first is named: ", and 2 more rows", or nothing."""
+    return f", and {count - 1} more row{'s' * (count > 2)}" if count > 1 else ""

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from locenc._names import check_count, settings, unknown
+from locenc._names import check_count, check_dropout, settings, unknown
 from locenc.branches import SummedBranches
 from locenc.residual import ResidualBlock, ResidualMLP
 from locenc.siren import Siren
@@ -79,8 +79,9 @@ class FFN(nn.Module):
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(unknown("activation", activation, ACTIVATIONS))
-        if num_hidden_layers < 0:
-            raise ValueError(f"num_hidden_layers must be 0 or more, got {num_hidden_layers}")
+        hidden_dim = check_count("hidden_dim", hidden_dim)
+        num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0)
+        dropout = check_dropout(dropout)
         self.out_dim = out_dim
         widths = [in_dim, *[hidden_dim] * num_hidden_layers]
         hidden = [_FFNLayer(a, b, activation, dropout, norm=layer_norm, skip=skip) for a, b in pairwise(widths)]
@@ -112,8 +113,7 @@ class ResidualFCNet(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int, *, depth: int = 4, dropout: float = 0.5) -> None:
         super().__init__()
-        if depth < 0:
-            raise ValueError(f"depth must be 0 or more, got {depth}")
+        depth, dropout = check_count("depth", depth, least=0), check_dropout(dropout)
         self.out_dim = out_dim
         self.input = nn.Linear(in_dim, out_dim)
         self.blocks = nn.Sequential(*(ResidualBlock(out_dim, dropout) for _ in range(depth)))

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
-from locenc._names import check_count
+from locenc._names import check_count, check_dropout
 
 
 class ResidualBlock(nn.Module):
@@ -59,6 +59,7 @@ class ResidualMLP(nn.Module):
     ) -> None:
         super().__init__()
         hidden_dim, depth = check_count("hidden_dim", hidden_dim), check_count("depth", depth, least=0)
+        dropout = check_dropout(dropout)
         self.out_dim = out_dim
         self.normalize = normalize
         self.input = nn.Linear(in_dim, hidden_dim)

@@ -6,9 +6,8 @@ Lists run from the finest scale to the coarsest, in exact decimals; `locenc.spec
 import math
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import SupportsFloat, SupportsIndex
 
-from locenc._names import check_count
+from locenc._names import check_count, check_number
 from locenc.spec import DIGITS
 
 Scales = Sequence[Decimal]
@@ -20,9 +19,7 @@ def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Dec
     One scale has the radius ``min_radius``.
     """
     num_scales = check_count("num_scales", num_scales)
-    if not all(isinstance(radius, (SupportsFloat, SupportsIndex)) for radius in (min_radius, max_radius)):
-        raise TypeError(f"radii must be numbers, got min_radius={min_radius!r}, max_radius={max_radius!r}")
-    min_radius, max_radius = float(min_radius), float(max_radius)
+    min_radius, max_radius = check_number("min_radius", min_radius), check_number("max_radius", max_radius)
     if not 0 < min_radius < max_radius < math.inf:
         raise ValueError(f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}")
     finest = Decimal(min_radius)
@@ -65,7 +62,7 @@ def _nearest_odd(frequency: Decimal) -> int:
 def power(num_scales: int, max_radius: float) -> list[Decimal]:
     """TorchSpatial's frequencies for M+ and dfs: max_radius^(-s/(S-1)); there is no finest radius."""
     steps = max(check_count("num_scales", num_scales) - 1, 1)
-    if not 0 < max_radius < math.inf:
+    if not 0 < check_number("max_radius", max_radius) < math.inf:
         raise ValueError(f"max_radius must be positive and finite, got {max_radius!r}")
     logarithm = DIGITS.ln(Decimal(float(max_radius)))
     return [DIGITS.exp(DIGITS.divide(DIGITS.multiply(-s, logarithm), steps)) for s in range(num_scales)]
@@ -73,6 +70,6 @@ def power(num_scales: int, max_radius: float) -> list[Decimal]:
 
 def positive_km(finest_km: float) -> float:
     """Check a length in km."""
-    if not finest_km > 0:
-        raise ValueError(f"finest_km must be a positive length in km, got {finest_km!r}")
+    if not 0 < check_number("finest_km", finest_km) < math.inf:
+        raise ValueError(f"finest_km must be a positive and finite length in km, got {finest_km!r}")
     return float(finest_km)

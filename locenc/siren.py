@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from locenc._names import check_count
+from locenc._names import check_count, check_dropout, check_number
 
 
 class Siren(nn.Module):
@@ -42,9 +42,10 @@ class Siren(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        check_count("hidden_dim", hidden_dim)
-        check_count("num_hidden_layers", num_hidden_layers, least=0)
-        if not 0 < omega_0 < math.inf:
+        hidden_dim = check_count("hidden_dim", hidden_dim)
+        num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0)
+        dropout = check_dropout(dropout)
+        if not 0 < check_number("omega_0", omega_0) < math.inf:
             raise ValueError(f"omega_0 must be positive and finite, got {omega_0!r}")
         self.out_dim = out_dim
         self.omega_0 = float(omega_0)

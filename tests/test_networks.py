@@ -131,9 +131,30 @@ def test_every_network_is_asked() -> None:
         ({"name": "siren", "num_hidden_layers": -1}, r"num_hidden_layers must be a whole number of at least 0, got -1"),
         ({"name": "siren", "hidden_dim": 1.5}, r"hidden_dim must be a whole number of at least 1, got 1\.5"),
         ({"name": "siren", "omega_0": 0.0}, r"omega_0 must be positive and finite, got 0\.0"),
+        ({"name": "siren", "dropout": 1}, r"dropout must be at least 0 and below 1, got 1"),
+        ({"name": "ffn", "hidden_dim": 0}, r"hidden_dim must be a whole number of at least 1, got 0"),
+        ({"name": "ffn", "num_hidden_layers": True}, r"num_hidden_layers must be a whole number of at least 0, got T"),
+        ({"name": "ffn", "dropout": -0.1}, r"dropout must be at least 0 and below 1, got -0\.1"),
+        ({"name": "residual", "depth": 1.5}, r"depth must be a whole number of at least 0, got 1\.5"),
+        ({"name": "residual", "depth": "2"}, r"depth must be a whole number of at least 0, got '2'"),
+        ({"name": "residual", "dropout": math.nan}, r"dropout must be at least 0 and below 1, got nan"),
+        ({"name": "residual-mlp", "depth": -1}, r"depth must be a whole number of at least 0, got -1"),
+        ({"name": "residual-mlp", "dropout": 1.0}, r"dropout must be at least 0 and below 1, got 1\.0"),
         ({"name": "sirene"}, r"unknown network 'sirene'\. Did you mean 'siren'"),
     ],
 )
 def test_what_is_refused(config: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         build_network(config, 12, 6)
+
+
+@pytest.mark.parametrize("name", ["ffn", "residual", "siren", "residual-mlp"])
+@pytest.mark.parametrize("dropout", ["0.5", None, False])
+def test_dropout_is_a_number(name: str, dropout: object) -> None:
+    with pytest.raises(TypeError, match=f"dropout must be a number, got {dropout!r}"):
+        build_network({"name": name, "dropout": dropout}, 12, 6)
+
+
+def test_omega_is_a_number() -> None:
+    with pytest.raises(TypeError, match=r"omega_0 must be a number, got '30'"):
+        build_network({"name": "siren", "omega_0": "30"}, 12, 6)
