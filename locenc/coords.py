@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from locenc._names import and_more
 from locenc.kernels import reference
 
 #: Length of one degree of longitude along the equator (WGS 84), in km.
@@ -102,8 +103,7 @@ def _describe(lonlat: Tensor, bad: Tensor) -> str:
     lon, lat = (float(value) for value in lonlat[first])
     values = f"longitude {_plain(lon)}, latitude {_plain(lat)}"
     place = f"row {first[0] if len(first) == 1 else first}" if first else "the point"
-    others = int(bad.sum()) - 1
-    more = f", and {others} more row{'s' * (others > 1)}" if others else ""
+    more = and_more(int(bad.sum()))
     if not math.isfinite(lon) or not math.isfinite(lat):
         text = f"longitude and latitude must be finite, but {place} has {values}{more}. "
         return text + "Drop such rows or fill them in first"

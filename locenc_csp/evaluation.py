@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from locenc._names import and_more
+
 __all__ = ["WEIGHTS", "Scores", "Weights", "check_labels", "choose_weights", "multiply_prior", "scores"]
 
 Floats = NDArray[np.floating[Any]]
@@ -214,7 +216,7 @@ def check_labels(labels: ArrayLike, num_rows: int, num_classes: int | None = Non
         row = int(bad.argmax())
         bound = ">= 0" if num_classes is None else f"in 0 .. {num_classes - 1}"
         raise ValueError(
-            f"labels must be {bound}, but row {row} has {codes[row]}, and {int(bad.sum()) - 1} more rows; "
+            f"labels must be {bound}, but row {row} has {codes[row]}{and_more(int(bad.sum()))}; "
             "-1 means a missing label: leave such rows out"
         )
     checked: NDArray[np.int64] = codes.astype(np.int64, copy=False)
@@ -238,6 +240,6 @@ def _check_probabilities(name: str, matrix: Floats, rows: NDArray[np.bool_]) -> 
         column = int((~((values >= 0) & (values <= 1 + TOLERANCE))).argmax())
         hint = "; a row without a location is marked by has_location" if name == "location_probs" else ""
         raise ValueError(
-            f"{name} must lie in [0, 1], but row {row} has {values[column]} for class {column}, and "
-            f"{int(bad.sum()) - 1} more rows{hint}"
+            f"{name} must lie in [0, 1], but row {row} has {values[column]} for class {column}"
+            f"{and_more(int(bad.sum()))}{hint}"
         )

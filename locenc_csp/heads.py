@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from locenc._names import and_more
 from locenc_csp.terms import surprise
 
 __all__ = ["Head", "PresenceHead", "SoftmaxHead", "full_loss"]
@@ -166,9 +167,10 @@ def _check(logits: Tensor, labels: Tensor) -> int:
     if labels.device.type == "cpu":
         bad = ((labels < 0) | (labels >= num_classes)).nonzero()[:, 0]
         if len(bad):
-            more = f", and {len(bad) - 1} more rows" if len(bad) > 1 else ""
+            first = int(bad[0])
             raise ValueError(
-                f"labels must lie in 0 .. {num_classes - 1}, but row {int(bad[0])} has {int(labels[bad[0]])}{more}; "
+                f"labels must lie in 0 .. {num_classes - 1}, but row {first} has {int(labels[first])}"
+                f"{and_more(len(bad))}; "
                 "-1 means a missing label: leave such rows out of fine-tuning"
             )
     return num_classes

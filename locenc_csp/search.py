@@ -53,7 +53,10 @@ def retrieval(location_embeddings: Tensor, image_embeddings: Tensor, lonlat: Arr
     for name, rows in (("location", location_embeddings), ("image", image_embeddings)):
         bad = ~rows.isfinite().all(1)
         if bad.any():
-            raise ValueError(f"{name} embeddings must be finite, but row {int(bad.nonzero()[0])} is not")
+            raise ValueError(
+                f"{name} embeddings must be finite, but row {int(bad.nonzero()[0])} is not: "
+                "the training has probably diverged; start it again with a lower learning rate"
+            )
     candidates = functional.normalize(location_embeddings.float(), dim=-1)
     queries = functional.normalize(image_embeddings.float(), dim=-1)
     _, place = torch.unique(places, dim=0, return_inverse=True)

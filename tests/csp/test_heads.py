@@ -105,7 +105,7 @@ def test_one_interface(head: Head):
     probabilities = head.probabilities(embedding.view(2, 3, 3))
     assert probabilities.shape == (2, 3, 4)
     assert ((probabilities >= 0) & (probabilities <= 1)).all()
-    with pytest.raises(ValueError, match=r"labels must lie in 0 \.\. 3, but row 1 has 4, and 1 more rows; -1 means"):
+    with pytest.raises(ValueError, match=r"labels must lie in 0 \.\. 3, but row 1 has 4, and 1 more row; -1 means"):
         head.loss(embedding[:3], torch.tensor([0, 4, -1]), background)
     with pytest.raises(ValueError, match=r"labels \(B,\), got \(6, 4\) and \(2,\)"):
         head.loss(embedding, torch.tensor([0, 1]), background)

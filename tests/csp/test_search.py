@@ -67,8 +67,10 @@ def test_bad_retrieval():
         retrieval(rows[:0], rows[:0], LONLAT[:0])
     broken = rows.clone()
     broken[2, 1] = torch.nan
-    with pytest.raises(ValueError, match="image embeddings must be finite, but row 2 is not"):
+    with pytest.raises(ValueError, match=r"image embeddings must be finite, but row 2 is not: .* lower learning rate"):
         retrieval(rows, broken, LONLAT)
+    with pytest.raises(ValueError, match=r"location embeddings .* row 2 is not: the training has probably diverged"):
+        retrieval(broken, rows, LONLAT)
     with pytest.raises(ValueError, match=r"latitude must lie in .* row 0 has 95"):
         retrieval(rows[:1], rows[:1], [[0.0, 95.0]])
 
@@ -98,7 +100,7 @@ def test_bad_neighbours(monkeypatch):
         nearest_neighbour(np.empty((0, 2)), [], LONLAT)
     with pytest.raises(ValueError, match=r"got shape \(2,\) for 4 rows"):
         nearest_neighbour(LONLAT, [0, 1], LONLAT)
-    with pytest.raises(ValueError, match=r"labels must be >= 0, but row 2 has -1, .* -1 means a missing label"):
+    with pytest.raises(ValueError, match=r"labels must be >= 0, but row 2 has -1; -1 means a missing label"):
         nearest_neighbour(LONLAT, [0, 1, -1, 2], LONLAT)
     with pytest.raises(ValueError, match="latitude must lie"):
         nearest_neighbour(LONLAT, [0, 1, 2, 3], [[0.0, -91.0]])
