@@ -1,5 +1,6 @@
 """Maps of embeddings: what is on the page, the numbers against independent ones, and what stays untouched."""
 
+import io
 import subprocess
 import sys
 
@@ -261,6 +262,24 @@ def test_the_mode_is_restored_after_an_error_too():
     with pytest.raises(RuntimeError, match="broken on purpose"):
         locenc.maps.plot(encoder, resolution=10)
     assert (encoder.training, encoder.linear.training, encoder.dropout.training) == (True, True, False)
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_terminal_shows_the_steps_and_a_log_shows_none(monkeypatch, capsys):
+    encoders = [Formula(smooth), Formula(sectors)]
+    locenc.maps.plot(*encoders, resolution=10)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    monkeypatch.setattr("tqdm.std.tqdm.monitor_interval", 0)  # no thread that outlives the test
+    locenc.maps.plot(*encoders, titles=["before", "after"], resolution=10)
+    *shown, last = terminal.getvalue().split("\r")
+    names = [f"{title}: {step}" for title in ("before", "after") for step in ("embedding", "components", "clusters")]
+    assert [name for name in dict.fromkeys(line.rpartition(": ")[0] for line in shown) if name] == names
+    assert last.strip() == ""  # the bar is gone
 
 
 def test_half_precision_encoders():

@@ -1,12 +1,14 @@
 """World maps of what a location encoder has learnt."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
+from tqdm import tqdm
 
 from locenc.data import land_cover, sample_raster
 from locenc.maps.land import LandGrid, embed_land, land_grid
@@ -101,9 +103,10 @@ def plot(
     grid = land_grid(resolution)
     classes = _classes(reference or _land_cover_codes, grid)
     views: list[View] = []
-    for encoder, title in zip(encoders, titles, strict=True):
-        first = views[0] if views else None
-        views.append(_view(title, embed_land(encoder, grid), grid, classes, num_clusters, seed, first))
+    with tqdm(total=3 * len(encoders), unit="step", disable=None, leave=False) as bar:
+        for encoder, title in zip(encoders, titles, strict=True):
+            first = views[0] if views else None
+            views.append(_view(title, encoder, grid, classes, num_clusters, seed, first, bar))
     return draw_page(views, grid, reference_name)
 
 
@@ -144,15 +147,20 @@ def _classes(reference: Callable[[NDArray[np.float64]], ArrayLike], grid: LandGr
 
 def _view(
     title: str,
-    embedding: NDArray[np.float32],
+    encoder: nn.Module,
     grid: LandGrid,
     classes: NDArray[np.int64],
     num_clusters: int,
     seed: int,
     first: View | None,
+    bar: Any,
 ) -> View:
-    channels, shares = principal_channels(embedding, grid.area)
-    labels = clusters(embedding, grid.area, num_clusters, seed)
+    with _step(bar, f"{title}: embedding"):
+        embedding = embed_land(encoder, grid)
+    with _step(bar, f"{title}: components"):
+        channels, shares = principal_channels(embedding, grid.area)
+    with _step(bar, f"{title}: clusters"):
+        labels = clusters(embedding, grid.area, num_clusters, seed)
     if first is None:
         channels = turn_channels(channels, grid.lonlat[:, 1], grid.area)
     else:
@@ -162,3 +170,11 @@ def _view(
     known = classes >= 0
     agreement = mutual_information(labels[known], classes[known], grid.area[known])
     return View(title, channels, shares, labels, area_by_code(labels, grid.area, num_clusters), agreement)
+
+
+@contextmanager
+def _step(bar: Any, name: str) -> Iterator[None]:
+    """Show what runs, and count it when it is done."""
+    bar.set_description(name)
+    yield
+    bar.update()
