@@ -29,7 +29,8 @@ SHORTEST_NORM = 1e-6
 """Rows shorter than this are divided by it, not by their norm: a zero row has cosine 0 with everything."""
 
 DEFAULT_TEMPERATURE = {"MC": 0.1, "NCE": 1.0}
-"""MC: the sharp 0.1, which served B, L and D well on satellite patches. NCE: the cosine as it is."""
+"""MC: the sharp 0.1, which served B, L and D well on satellite patches. NCE: the cosine as it is, the paper's form;
+our pre-training recipe divides by 0.1 there too."""
 
 
 def mc_batch(
@@ -156,7 +157,7 @@ def nce_batch(
     location, image : Tensor (B, d)
         Raw embeddings, B at least 2.
     temperature : float
-        Divides the cosine. The paper has none (1).
+        Divides the cosine. The paper has none (1); our pre-training recipe takes 0.1.
     csp_compat : bool
         The CSP code's arithmetic: 1e-5 is added inside the logarithm, and rows are divided by the plain norm.
 
