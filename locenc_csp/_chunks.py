@@ -50,6 +50,8 @@ def fill_array(
 
     Raises
     ------
+    ValueError
+        If something else wrote into the partial file; it is removed.
     OSError
         If the file cannot be written; what was finished stays and the next run goes on from there.
     """
@@ -73,6 +75,7 @@ def fill_array(
                     file.flush()
                     os.fsync(file.fileno())
                     bar.update(last - first)
+        _check_size(partial, len(header) + shape[0] * row_bytes)
         os.replace(partial, path)
     except OSError as error:
         raise type(error)(
@@ -91,7 +94,19 @@ def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[bytes, int]:
 
 
 def _finished_rows(size: int, row_bytes: int, num_rows: int, rows_per_chunk: int) -> int:
-    """Rows of whole chunks in a file that holds ``size`` bytes behind its header."""
-    if size >= num_rows * row_bytes:
+    """Rows of whole chunks in a file that holds ``size`` bytes behind its header; none if it is too long."""
+    if size == num_rows * row_bytes:
         return num_rows
+    if size > num_rows * row_bytes:
+        return 0
     return max(size, 0) // row_bytes // rows_per_chunk * rows_per_chunk
+
+
+def _check_size(partial: Path, expected: int) -> None:
+    found = partial.stat().st_size
+    if found != expected:
+        partial.unlink()
+        raise ValueError(
+            f"{partial} has {found} bytes, not {expected}: another process wrote into it. It was removed; "
+            "let one process work in a folder, and run again"
+        )

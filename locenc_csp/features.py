@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import locenc
-from locenc._files import atomic_write, write_text
+from locenc._files import only_one, write_array, write_text
 from locenc_csp._chunks import fill_array
 from locenc_csp.datasets.table import PlaceTable
 
@@ -102,29 +102,33 @@ def write_features(
     ValueError
         If ids and patches differ in number, a feature is not finite, or the folder holds features made otherwise.
     OSError
-        If the folder cannot be written; what was finished is kept.
+        If the folder cannot be written, or another process computes features in it; what was finished is kept.
     """
     if len(ids) != len(patches):
         raise ValueError(f"{len(patches)} patches, but {len(ids)} ids")
     folder = Path(folder)
-    dim = int(extractor.dim)  # type: ignore[arg-type]
     meta = {
         "extractor": type(extractor).__name__,
         "extractor_sha256": _digest(extractor),
         "source_sha256": source,
         "num_rows": len(ids),
-        "dim": dim,
+        "dim": int(extractor.dim),  # type: ignore[arg-type]
     }
-    if (folder / "meta.json").exists():
-        existing = open_features(folder)
-        differing = [name for name in meta if existing.meta.get(name) != meta[name]]
-        if differing or not np.array_equal(existing.ids, ids):
-            what = ", ".join(differing) or "ids"
-            raise ValueError(
-                f"{folder} holds other features (they differ in {what}): choose another folder or remove it"
-            )
-        return existing
-    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "meta.json").exists():
+        with only_one(folder, "computing features"):
+            if not (folder / "meta.json").exists():  # nor has the process before this one made it
+                _compute(folder, extractor, patches, ids=ids, meta=meta)
+    existing = open_features(folder)
+    differing = [name for name in meta if existing.meta.get(name) != meta[name]]
+    if differing or not np.array_equal(existing.ids, ids):
+        what = ", ".join(differing) or "ids"
+        raise ValueError(f"{folder} holds other features (they differ in {what}): choose another folder or remove it")
+    return existing
+
+
+def _compute(
+    folder: Path, extractor: nn.Module, patches: NDArray[np.uint8], *, ids: NDArray[np.str_], meta: dict[str, Any]
+) -> None:
     extractor.eval()
 
     @torch.inference_mode()
@@ -142,16 +146,15 @@ def write_features(
     fill_array(
         folder / "features.npy",
         compute,
-        shape=(len(ids), dim),
+        shape=(meta["num_rows"], meta["dim"]),
         dtype=np.float32,
         key=f"{sorted(meta.items())} {hashlib.sha256(chr(10).join(ids).encode()).hexdigest()}",
         rows_per_chunk=ROWS_PER_CHUNK,
         description="image features",
     )
-    atomic_write(folder / "ids.npy", lambda path: _save(path, ids))
+    write_array(folder / "ids.npy", ids)
     versions = {"locenc": locenc.__version__, "torch": torch.__version__}
     write_text(folder / "meta.json", json.dumps({**meta, "versions": versions}, indent=2) + "\n")
-    return open_features(folder)
 
 
 def open_features(folder: str | Path) -> FeatureMatrix:
@@ -204,8 +207,3 @@ def _digest(extractor: nn.Module) -> str:
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
     return digest.hexdigest()
-
-
-def _save(path: Path, ids: NDArray[np.str_]) -> None:
-    with open(path, "wb") as file:
-        np.save(file, ids)

@@ -1,16 +1,20 @@
 """The default data set: what is in it, that it repeats, that half of it is never taken for the whole."""
 
+import contextlib
 import dataclasses
 import json
 
 import numpy as np
 import pytest
 
+from locenc._files import only_one
 from locenc.data import LAND_COVER_CLASSES, land_cover, sample_raster
+from locenc_csp.building import build_data
 from locenc_csp.datasets import bluemarble, sources
 from locenc_csp.datasets.bluemarble import build, checksum, open_patches
 from locenc_csp.datasets.patches import cut_patches
 from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN, KOEPPEN_ZONES, SOURCES, read_image
+from locenc_csp.recipes import Data
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +115,48 @@ def test_an_interrupted_build_goes_on_and_ends_the_same(folder, tmp_path, monkey
     build(tmp_path, num_points=200)
     assert calls == [60, 60, 60, 60, 20]
     assert checksum(tmp_path) == checksum(folder)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["ids.npy", "meta.json", "patches.npy", "table.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != ".lock") == [
+        "ids.npy",
+        "meta.json",
+        "patches.npy",
+        "table.parquet",
+    ]
+
+
+def test_two_builds_in_one_folder(folder, tmp_path, monkeypatch):
+    with (
+        only_one(tmp_path, "building the data set"),
+        pytest.raises(BlockingIOError, match="another process is building the data set in"),
+    ):
+        build(tmp_path, num_points=20)
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    with only_one(folder, "building the data set"):  # a finished set is only read
+        assert len(build(folder, num_points=200).table) == 200
+
+    @contextlib.contextmanager
+    def after_the_first(path, work):
+        monkeypatch.undo()
+        build(path, num_points=20)
+        yield
+
+    monkeypatch.setattr(bluemarble, "only_one", after_the_first)
+    monkeypatch.setattr(bluemarble, "_build", None)
+    assert len(build(tmp_path, num_points=20).table) == 20
+
+
+def test_the_default_set_is_compared_with_the_published_one(tmp_path, monkeypatch, capsys):
+    whole = Data(out=tmp_path)
+    build(tmp_path, num_points=20)
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    (tmp_path / "meta.json").write_text(json.dumps(meta | {"num_points": whole.num_points}))
+    build_data(whole)
+    assert "differs from the published one: other versions of numpy or pillow" in capsys.readouterr().out
+    monkeypatch.setattr(bluemarble, "PUBLISHED_SHA256", meta["sha256"])
+    build_data(whole)
+    assert f"sha256 {meta['sha256']}, as published" in capsys.readouterr().out
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    build_data(Data(out=tmp_path, num_points=20))
+    assert "published" not in capsys.readouterr().out
 
 
 def test_changed_files_are_noticed(tmp_path):

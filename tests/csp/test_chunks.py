@@ -88,6 +88,38 @@ def test_a_full_disk_is_reported_and_nothing_finished_is_lost(tmp_path, monkeypa
     assert np.array_equal(np.load(path), ARRAY)
 
 
+def test_a_second_writer_is_noticed_before_the_array_is_taken_for_whole(tmp_path):
+    path, calls = tmp_path / "array.npy", []
+
+    def disturbed(start, stop):
+        if start == 10:
+            (partial,) = tmp_path.glob("*.partial")
+            with open(partial, "ab") as second:
+                second.write(ARRAY[:5].tobytes())
+        return ARRAY[start:stop]
+
+    with pytest.raises(
+        ValueError, match=r"array\.npy\..*\.partial has 464 bytes, not 404: another process wrote into it.*run again"
+    ):
+        fill_array(path, disturbed, shape=ARRAY.shape, dtype=ARRAY.dtype, key="a", rows_per_chunk=5, description="test")
+    assert os.listdir(tmp_path) == []
+    fill(path, calls=calls)
+    assert calls[0] == (0, 5)
+    assert np.array_equal(np.load(path), ARRAY)
+
+
+def test_a_partial_file_that_is_too_long_is_not_taken_up(tmp_path):
+    path, calls = tmp_path / "array.npy", []
+    with pytest.raises(KeyboardInterrupt):
+        fill(path, stop_at=20)
+    (partial,) = tmp_path.iterdir()
+    with open(partial, "ab") as file:
+        file.write(bytes(200))
+    fill(path, calls=calls)
+    assert calls[0] == (0, 5)
+    assert np.array_equal(np.load(path), ARRAY)
+
+
 def test_no_rows(tmp_path):
     fill(tmp_path / "array.npy", array=ARRAY[:0])
     assert np.load(tmp_path / "array.npy").shape == (0, 3)

@@ -1,11 +1,14 @@
 """Features: filters against plain loops, files that stop and go on, ids, components against scikit-learn."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
 from torch import nn
 
+from locenc._files import only_one
 from locenc_csp import features, projection
 from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.features import FeatureMatrix, open_features, write_features
@@ -120,6 +123,26 @@ def test_stopped_features_go_on(tmp_path, monkeypatch):
     assert np.array_equal(
         found.values, write_features(tmp_path / "b", Meaning(), PATCHES, ids=IDS, source="abc").values
     )
+
+
+def test_two_computations_in_one_folder(tmp_path, monkeypatch):
+    with (
+        only_one(tmp_path, "computing features"),
+        pytest.raises(BlockingIOError, match="another process is computing features in"),
+    ):
+        write_features(tmp_path, Meaning(), PATCHES, ids=IDS, source="abc")
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+
+    @contextlib.contextmanager
+    def after_the_first(path, work):
+        monkeypatch.undo()
+        write_features(path, Meaning(), PATCHES, ids=IDS, source="abc")
+        yield
+
+    monkeypatch.setattr(features, "only_one", after_the_first)
+    write_features(tmp_path, Meaning(stop_after=0), PATCHES, ids=IDS, source="abc")
+    with only_one(tmp_path, "computing features"):  # finished features are only read
+        write_features(tmp_path, Meaning(stop_after=0), PATCHES, ids=IDS, source="abc")
 
 
 def test_other_features_are_not_overwritten(tmp_path):
