@@ -1,0 +1,19 @@
+"""What tests let the study's workers run: a module of its own, so that a new process can import it."""
+
+import json
+import os
+import time
+
+import torch
+
+from locenc_csp.study import Cell, Workplace
+
+
+def note_threads(place: Workplace, cell: Cell) -> None:
+    """Write how many threads a worker has; a cell called ``broken`` fails, ``slow`` ones take their time."""
+    if cell.method == "broken":
+        raise ValueError(f"broken on purpose, seed {cell.seed}")
+    if cell.method == "slow":
+        time.sleep(0.3)
+    seen = {"threads": torch.get_num_threads(), "omp": os.environ["OMP_NUM_THREADS"], "process": os.getpid()}
+    (place.out / f"{cell.method}-{cell.seed}.json").write_text(json.dumps(seen))
