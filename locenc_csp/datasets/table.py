@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from locenc._extras import require
 from locenc._files import atomic_write
-from locenc._names import unknown
+from locenc._names import and_more, unknown
 from locenc.coords import check_lonlat
 
 __all__ = ["SPLITS", "Labels", "PlaceTable", "read_table", "write_table"]
@@ -135,16 +135,21 @@ class PlaceTable:
             If there is no such column, or a value is none of the four roles; names the first row.
         """
         values: NDArray[np.str_] = self._column(column, kind="split").astype(np.str_)
-        unknown = np.flatnonzero(~np.isin(values, SPLITS))
-        if len(unknown):
-            row = unknown[0]
+        others = np.flatnonzero(~np.isin(values, SPLITS))
+        if len(others):
+            row = others[0]
             raise ValueError(
                 f"column {column!r} must hold {', '.join(SPLITS)}, but row {row} has {str(values[row])!r}"
-                f"{_and_more(len(unknown))}"
+                f"{and_more(len(others))}"
             )
         return values
 
     def _column(self, name: str, *, kind: str) -> NDArray[Any]:
+        if name in REQUIRED:
+            raise ValueError(
+                f"column {name!r} is no {kind} column: id, lon and lat say which place it is and where. "
+                f"Columns that can be one: {', '.join(self.columns) or 'none'}"
+            )
         if name not in self.columns:
             raise ValueError(unknown(f"{kind} column", name, self.columns))
         return self.columns[name]
@@ -156,9 +161,9 @@ def read_table(path: str | Path) -> PlaceTable:
     Parameters
     ----------
     path : str or Path
-        File with the columns ``id`` (text or whole numbers), ``lon`` and ``lat`` (degrees; both empty where a place
-        has no location). Every further column of text, numbers or truth values is kept, with "" or NaN for empty
-        entries; columns of other types (geometry, lists, dates) are left out.
+        File with the columns ``id`` (text or whole numbers, no gaps), ``lon`` and ``lat`` (degrees; both empty where a
+        place has no location). Every further column of text, numbers or truth values is kept, with "" or NaN for
+        empty entries; columns of other types (geometry, lists, dates) are left out.
 
     Returns
     -------
@@ -170,7 +175,8 @@ def read_table(path: str | Path) -> PlaceTable:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is not a Parquet file, a required column is missing (those found are named), or as `PlaceTable`.
+        If it is no Parquet file or a damaged one, a required column is missing (those found are named), or as
+        `PlaceTable`.
     """
     parquet = require("pyarrow.parquet", extra="csp")
     arrow = require("pyarrow", extra="csp")
@@ -178,23 +184,24 @@ def read_table(path: str | Path) -> PlaceTable:
     if not path.is_file():
         raise FileNotFoundError(f"no table at {path}: expected a Parquet file with the columns id, lon, lat and labels")
     try:
-        with open(path, "rb") as file:
-            data = parquet.read_table(file)
-    except arrow.ArrowInvalid as error:
-        raise ValueError(f"{path} is not a readable Parquet file: {error}") from error
+        with arrow.OSFile(str(path)) as file:  # a Python file, read by Arrow's threads, can abort the process
+            data = parquet.read_table(file, page_checksum_verification=True)
+    except (arrow.ArrowException, OSError) as error:
+        raise ValueError(f"{path} is not a readable Parquet file, or damaged: {error}") from error
     missing = [name for name in REQUIRED if name not in data.column_names]
     if missing:
         raise ValueError(f"{path} lacks the column {', '.join(missing)}; columns found: {', '.join(data.column_names)}")
+    gaps = np.flatnonzero(data.column("id").is_null().to_numpy())
+    if len(gaps):
+        raise ValueError(f"{path}: every place needs an id, but row {gaps[0]} has none{and_more(len(gaps))}")
     columns = {name: _to_numpy(arrow, data.column(name)) for name in data.column_names}
     for name in ("lon", "lat"):
         column = columns[name]
-        if column is None or column.dtype.kind not in "fi":
+        if column is None or column.dtype.kind not in "fiu":
             raise ValueError(f"{path}: column {name} must hold numbers (degrees), not {data.column(name).type}")
     ids = columns["id"]
-    if ids is None or ids.dtype.kind not in "Ui":
-        raise ValueError(
-            f"{path}: column id must hold text or whole numbers without gaps, not {data.column('id').type}"
-        )
+    if ids is None or ids.dtype.kind not in "Uiu":
+        raise ValueError(f"{path}: column id must hold text or whole numbers, not {data.column('id').type}")
     lonlat = np.stack([np.asarray(columns["lon"], np.float64), np.asarray(columns["lat"], np.float64)], axis=1)
     kept = {name: column for name, column in columns.items() if name not in REQUIRED and column is not None}
     try:
@@ -225,7 +232,7 @@ def write_table(table: PlaceTable, path: str | Path) -> None:
 
     def write(temporary: Path) -> None:
         with open(temporary, "wb") as file:
-            parquet.write_table(data, file, compression="zstd")
+            parquet.write_table(data, file, compression="zstd", write_page_checksum=True)
 
     atomic_write(path, write)
 
@@ -235,7 +242,7 @@ def _to_numpy(arrow: Any, column: Any) -> NDArray[Any] | None:
     if arrow.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     kind = column.type
-    if arrow.types.is_string(kind) or arrow.types.is_large_string(kind):
+    if kind in _text_types(arrow):
         return np.array(["" if value is None else value for value in column.to_pylist()], dtype=np.str_)
     if arrow.types.is_boolean(kind):
         column = column.cast(arrow.int8())
@@ -243,6 +250,11 @@ def _to_numpy(arrow: Any, column: Any) -> NDArray[Any] | None:
         return None
     values: NDArray[Any] = column.to_numpy()
     return values
+
+
+def _text_types(arrow: Any) -> list[Any]:
+    names = ("string", "large_string", "string_view")  # the last one since Arrow 16
+    return [getattr(arrow, name)() for name in names if hasattr(arrow, name)]
 
 
 def _check_shapes(table: PlaceTable) -> None:
@@ -261,7 +273,7 @@ def _check_shapes(table: PlaceTable) -> None:
 def _check_ids(ids: NDArray[np.str_]) -> None:
     empty = np.flatnonzero(ids == "")
     if len(empty):
-        raise ValueError(f"every place needs an id, but row {empty[0]} has none{_and_more(len(empty))}")
+        raise ValueError(f"every place needs an id, but row {empty[0]} has none{and_more(len(empty))}")
     _, first, inverse, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
     repeated = np.flatnonzero(first[inverse] != np.arange(len(ids)))
     if len(repeated):
@@ -279,11 +291,6 @@ def _check_locations(lonlat: NDArray[np.float64]) -> None:
         row = half[0]
         raise ValueError(
             f"row {row} has half a location (longitude {lonlat[row, 0]:.10g}, latitude {lonlat[row, 1]:.10g})"
-            f"{_and_more(len(half))}: give both, or leave both empty"
+            f"{and_more(len(half))}: give both, or leave both empty"
         )
     check_lonlat(torch.from_numpy(np.where(gaps, 0.0, lonlat)))
-
-
-def _and_more(count: int) -> str:
-    more = count - 1
-    return f", and {more} more row{'s' if more > 1 else ''}" if more else ""

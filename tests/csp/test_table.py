@@ -68,6 +68,24 @@ def test_foreign_files_are_read(tmp_path):
     assert table.labels("category").classes == ("3", "10")
 
 
+def test_text_and_unsigned_numbers_of_every_width_are_read(tmp_path):
+    path = write_parquet(
+        tmp_path / "a.parquet",
+        id=pa.array([7, 8], pa.uint32()),
+        lon=pa.array([1, 2], pa.uint8()),
+        lat=pa.array([3.0, 4.0]),
+        short=pa.array(["a", None]),
+        long=pa.array(["a", None], pa.large_string()),
+        view=pa.array(["a", None], pa.string_view()),
+    )
+    table = read_table(path)
+    assert table.ids.tolist() == ["7", "8"]
+    assert table.lonlat.tolist() == [[1, 3], [2, 4]]
+    assert {name: column.tolist() for name, column in table.columns.items()} == {
+        name: ["a", ""] for name in ("short", "long", "view")
+    }
+
+
 def test_missing_labels_are_never_a_class():
     table = make_table(text=["b", "", "a"], number=[5, -1, 5], real=[np.nan, 2.0, -1.0])
     assert table.labels("text") == (pytest.approx(np.array([1, -1, 0])), ("a", "b"))
@@ -85,6 +103,8 @@ def test_labels_that_are_none_are_refused():
         table.labels("nothing")
     with pytest.raises(ValueError, match=r"unknown label column 'hight'\. Did you mean 'height'\?"):
         table.labels("hight")
+    with pytest.raises(ValueError, match=r"^column 'lat' is no label column: id, lon and lat say .*: height, nothing$"):
+        table.labels("lat")
 
 
 def test_split_values_are_checked():
@@ -139,11 +159,46 @@ def test_bad_files_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"column lon must hold numbers \(degrees\), not string"):
         read_table(path)
     path = write_parquet(tmp_path / "c.parquet", id=[1, None], lon=[2.35, 0], lat=[2.0, 0])
-    with pytest.raises(ValueError, match="column id must hold text or whole numbers without gaps"):
+    with pytest.raises(ValueError, match=r"c\.parquet: every place needs an id, but row 1 has none$"):
+        read_table(path)
+    path = write_parquet(tmp_path / "c.parquet", id=["a", None, None], lon=[2.35, 0, 0], lat=[2.0, 0, 0])
+    with pytest.raises(ValueError, match=r"c\.parquet: every place needs an id, but row 1 has none, and 1 more row"):
+        read_table(path)
+    path = write_parquet(tmp_path / "c.parquet", id=[1.5, 2.5], lon=[2.35, 0], lat=[2.0, 0])
+    with pytest.raises(ValueError, match=r"c\.parquet: column id must hold text or whole numbers, not double"):
         read_table(path)
     path = write_parquet(tmp_path / "d.parquet", id=["a"], lon=[2.35], lat=[95.0])
     with pytest.raises(ValueError, match=r"d\.parquet: latitude must lie in \[-90, 90\]"):
         read_table(path)
+
+
+@pytest.mark.parametrize("where", np.linspace(0, 0.999, 40))
+def test_a_damaged_file_is_named_or_read_as_it_was(tmp_path, where):
+    path = tmp_path / "table.parquet"
+    rows = np.random.default_rng(0).uniform(-90, 90, (500, 2))
+    table = PlaceTable([f"place {row}" for row in rows], rows, {"label": np.array(["a", "b"] * 250)})
+    write_table(table, path)
+    data = bytearray(path.read_bytes())
+    start = int(where * len(data))
+    data[start : start + 20] = bytes(255 - byte for byte in data[start : start + 20])
+    path.write_bytes(data)
+    try:
+        found = read_table(path)
+    except ValueError as error:
+        assert str(path) in str(error)  # noqa: PT017
+    else:
+        assert np.array_equal(found.lonlat, rows)
+        assert found.ids.tolist() == table.ids.tolist()
+
+
+def test_the_file_is_read_without_python_in_arrows_threads(tmp_path, monkeypatch):
+    write_table(make_table(), tmp_path / "table.parquet")
+    sources, read = [], pq.read_table
+    monkeypatch.setattr(
+        pq, "read_table", lambda source, **options: (sources.append(source), read(source, **options))[1]
+    )
+    read_table(tmp_path / "table.parquet")
+    assert [type(source) for source in sources] == [pa.OSFile]  # a Python file aborts the process now and then
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
