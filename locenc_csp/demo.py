@@ -78,7 +78,7 @@ def _run(recipe: Demo) -> Path:
             "# Contrastive spatial pre-training on Blue Marble patches",
             CAVEAT.format(recipe.num_points),
             *parts,
-            f"Seed {recipe.seed} (split i: seed {recipe.seed} + i); {', '.join(f'{k} {v}' for k, v in environment.items())}.",
+            f"Seed {recipe.seed} (one more for each split); {', '.join(f'{k} {v}' for k, v in environment.items())}.",
             clock.report(),
         ]
     )
