@@ -186,6 +186,7 @@ def read_table(path: str | Path) -> PlaceTable:
     try:
         with arrow.OSFile(str(path)) as file:  # a Python file, read by Arrow's threads, can abort the process
             data = parquet.read_table(file, page_checksum_verification=True)
+        data.validate(full=True)
     except (arrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} is not a readable Parquet file, or damaged: {error}") from error
     missing = [name for name in REQUIRED if name not in data.column_names]

@@ -167,6 +167,10 @@ def test_bad_files_are_named(tmp_path):
     path = write_parquet(tmp_path / "c.parquet", id=[1.5, 2.5], lon=[2.35, 0], lat=[2.0, 0])
     with pytest.raises(ValueError, match=r"c\.parquet: column id must hold text or whole numbers, not double"):
         read_table(path)
+    latin = pa.array([b"caf\xe9"]).view(pa.string())
+    path = write_parquet(tmp_path / "latin.parquet", id=["a"], lon=[2.35], lat=[2.0], label=latin)
+    with pytest.raises(ValueError, match=r"latin\.parquet is not a readable Parquet file, or damaged: .*UTF8"):
+        read_table(path)
     path = write_parquet(tmp_path / "d.parquet", id=["a"], lon=[2.35], lat=[95.0])
     with pytest.raises(ValueError, match=r"d\.parquet: latitude must lie in \[-90, 90\]"):
         read_table(path)
