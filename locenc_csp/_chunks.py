@@ -1,4 +1,4 @@
-"""Large arrays that are computed piece by piece, so that an interrupted run goes on where it stopped."""
+"""Large arrays: computed piece by piece, so that an interrupted run goes on where it stopped; read memory-mapped."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from tqdm import tqdm
 
-__all__ = ["fill_array"]
+__all__ = ["fill_array", "open_array"]
 
 
 def fill_array(
@@ -83,6 +83,32 @@ def fill_array(
             f"cannot write {path}: {error.strerror or error}. Finished rows are kept in {partial.name}; "
             "free space or make the folder writable, then run again",
         ) from error
+
+
+def open_array(path: str | Path, *, remedy: str) -> "np.memmap[Any, np.dtype[Any]]":
+    """Open a ``.npy`` file memory-mapped, read-only.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file.
+    remedy : str
+        What to do if it is missing or damaged: the end of the message.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no whole ``.npy`` file.
+    """
+    try:
+        values: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="r")
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"{path} is missing; {remedy}") from error
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} is damaged or cut short ({error}); {remedy}") from error
+    return values
 
 
 def _header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> tuple[bytes, int]:

@@ -44,7 +44,7 @@ def build_features(recipe: Features) -> Path:
     Raises
     ------
     FileNotFoundError, ValueError, OSError
-        If the data set is missing or damaged, or the folder cannot be written.
+        If the data set or what stands in the folder is missing or damaged, or the folder cannot be written.
     """
     from locenc_csp.datasets.bluemarble import checksum, open_patches
     from locenc_csp.features import write_features
@@ -53,5 +53,5 @@ def build_features(recipe: Features) -> Path:
     out = recipe.out or recipe.data / "features"
     data = open_patches(recipe.data)
     extractor = RandomConvFeatures.fit(data.patches, num_filters=recipe.num_filters, seed=recipe.seed)
-    write_features(out, extractor, data.patches, ids=data.table.ids, source=checksum(recipe.data))
+    write_features(out, extractor, data.patches, ids=data.table.ids, source=checksum(recipe.data)).check_values()
     return out

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import locenc
-from locenc._files import only_one, write_array, write_text
-from locenc_csp._chunks import fill_array
+from locenc._files import only_one, read_json, write_array, write_text
+from locenc_csp._chunks import fill_array, open_array
 from locenc_csp.datasets.table import PlaceTable
 
 __all__ = ["FeatureMatrix", "open_features", "write_features"]
@@ -33,7 +33,7 @@ class FeatureMatrix:
     ids : ndarray
         str (N,): row i of ``values`` belongs to the place with ``ids[i]``.
     meta : dict
-        What they were computed with, and from.
+        What they were computed with, and from; ``values_sha256`` is the checksum of the values.
     """
 
     values: NDArray[np.float32]
@@ -69,6 +69,21 @@ class FeatureMatrix:
                 f"the features do not belong to this table: row {both}, {str(longer[both])!r}, is only in the {where} "
                 f"({counts}): {hint}"
             )
+
+    def check_values(self) -> None:
+        """Compare the values with the checksum that was noted when they were computed; reads all of them once.
+
+        Raises
+        ------
+        ValueError
+            If they have changed, or no checksum was noted.
+        """
+        found, noted = _digest_values(self.values), self.meta.get("values_sha256")
+        if found != noted:
+            file = getattr(self.values, "filename", None)
+            what = f"{file} has changed since it was" if file else "the features have changed since they were"
+            remedy = _remedy(Path(file).parent) if file else "compute them again"
+            raise ValueError(f"{what} computed: sha256 {found}, noted {noted}; {remedy}")
 
 
 def write_features(
@@ -153,8 +168,12 @@ def _compute(
         description="image features",
     )
     write_array(folder / "ids.npy", ids)
-    versions = {"locenc": locenc.__version__, "torch": torch.__version__}
-    write_text(folder / "meta.json", json.dumps({**meta, "versions": versions}, indent=2) + "\n")
+    written = open_array(folder / "features.npy", remedy=_remedy(folder))
+    made = {
+        "values_sha256": _digest_values(written),
+        "versions": {"locenc": locenc.__version__, "torch": torch.__version__},
+    }
+    write_text(folder / "meta.json", json.dumps({**meta, **made}, indent=2) + "\n")
 
 
 def open_features(folder: str | Path) -> FeatureMatrix:
@@ -178,26 +197,29 @@ def open_features(folder: str | Path) -> FeatureMatrix:
         If a file is damaged, or there are not as many ids as rows.
     """
     folder = Path(folder)
-    for name in ("meta.json", "features.npy", "ids.npy"):
-        if not (folder / name).is_file():
-            raise FileNotFoundError(
-                f"no finished features in {folder} ({name} is missing): run `locenc-csp features` "
-                "(it goes on where it was stopped)"
-            )
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    try:
-        values = np.load(folder / "features.npy", mmap_mode="r")
-        ids = np.load(folder / "ids.npy")
-    except (ValueError, EOFError) as error:
-        raise ValueError(
-            f"features in {folder} are damaged ({error}): remove the folder and compute them again"
-        ) from error
+    if not (folder / "meta.json").is_file():
+        raise FileNotFoundError(
+            f"no finished features in {folder} (meta.json is missing): run `locenc-csp features` "
+            "(it goes on where it was stopped)"
+        )
+    remedy = _remedy(folder)
+    meta = read_json(folder / "meta.json", remedy=remedy)
+    values = open_array(folder / "features.npy", remedy=remedy)
+    ids = np.array(open_array(folder / "ids.npy", remedy=remedy))
     if values.ndim != 2 or values.dtype != np.float32 or ids.shape != (len(values),) or ids.dtype.kind != "U":
         raise ValueError(
             f"expected features (N, F) float32 and ids (N,) text in {folder}, "
-            f"got {values.shape} {values.dtype} and {ids.shape} {ids.dtype}"
+            f"got {values.shape} {values.dtype} and {ids.shape} {ids.dtype}; {remedy}"
         )
     return FeatureMatrix(values, ids, meta)
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove {folder / 'meta.json'} and compute the features again (`locenc-csp features`)"
+
+
+def _digest_values(values: NDArray[np.float32]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def _digest(extractor: nn.Module) -> str:

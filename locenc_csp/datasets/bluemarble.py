@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import locenc
-from locenc._files import only_one, write_array, write_text
+from locenc._files import only_one, read_json, write_array, write_text
 from locenc.data import LAND_COVER_CLASSES, land_cover, sample_raster
-from locenc_csp._chunks import fill_array
+from locenc_csp._chunks import fill_array, open_array
 from locenc_csp.datasets.patches import cut_patches
 from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN, KOEPPEN_ZONES, SOURCES, read_image
 from locenc_csp.datasets.splits import label_gap_split, random_split
@@ -98,10 +98,21 @@ def build(folder: str | Path, *, num_points: int = NUM_POINTS, seed: int = 0) ->
             if not (folder / "meta.json").exists():  # nor has the process before this one made it
                 _build(folder, recipe)
     existing = open_patches(folder)
-    found = {name: existing.meta.get(name) for name in recipe}
-    if found != recipe:
-        raise ValueError(f"{folder} holds a data set built with {found}, not {recipe}: choose another folder")
+    _check_recipe(folder, existing.meta, recipe)
     return existing
+
+
+def _check_recipe(folder: Path, found: dict[str, Any], recipe: dict[str, int]) -> None:
+    if found.get("recipe") != RECIPE:
+        raise ValueError(
+            f"{folder} holds a data set of another version of locenc (recipe {found.get('recipe')}, not {RECIPE}): "
+            "choose another folder"
+        )
+    differing = [name for name in recipe if found.get(name) != recipe[name]]
+    if differing:
+        what = ", and ".join(f"{name} {found.get(name)}, not {recipe[name]}" for name in differing)
+        options = " ".join(f"--{name.replace('_', '-')} {found.get(name)}" for name in differing)
+        raise ValueError(f"{folder} holds a data set with {what}: pass {options} to use it, or choose another folder")
 
 
 def _build(folder: Path, recipe: dict[str, int]) -> None:
@@ -151,19 +162,24 @@ def open_patches(folder: str | Path) -> PatchSet:
     FileNotFoundError
         If the folder holds no finished set.
     ValueError
-        If table and patches do not belong together.
+        If a file is damaged, or table and patches do not belong together.
     """
     folder = Path(folder)
     if not (folder / "meta.json").is_file():
         raise FileNotFoundError(
             f"no finished data set in {folder}: run `locenc-csp data` (it goes on where it was stopped)"
         )
-    meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
-    table = read_table(folder / "table.parquet")
-    patches = np.load(folder / "patches.npy", mmap_mode="r")
-    ids = np.load(folder / "ids.npy")
-    if len(patches) != len(table) or not np.array_equal(ids, table.ids):
-        raise ValueError(f"table.parquet and patches.npy in {folder} do not belong together: build the set again")
+    remedy = _remedy(folder)
+    meta = read_json(folder / "meta.json", remedy=remedy)
+    table = _read_table(folder)
+    patches = open_array(folder / "patches.npy", remedy=remedy)
+    ids = open_array(folder / "ids.npy", remedy=remedy)
+    whole = patches.shape == (len(table), PATCH_SIZE, PATCH_SIZE, 3) and patches.dtype == np.uint8
+    if not whole or not np.array_equal(ids, table.ids):
+        raise ValueError(
+            f"table.parquet, ids.npy and patches.npy in {folder} do not belong together: {len(table)} rows, "
+            f"{ids.size} ids, patches {patches.shape} {patches.dtype}; {remedy}"
+        )
     return PatchSet(table, patches, meta)
 
 
@@ -187,11 +203,28 @@ def checksum(folder: str | Path) -> str:
     ValueError
         If the files have changed since.
     """
-    noted = open_patches(folder).meta["sha256"]
-    found = _digest(Path(folder))
+    folder = Path(folder)
+    noted = open_patches(folder).meta.get("sha256")
+    found = _digest(folder)
     if found != noted:
-        raise ValueError(f"the data set in {folder} has changed since it was built: sha256 {found}, noted {noted}")
+        raise ValueError(
+            f"the data set in {folder} has changed since it was built: sha256 {found}, noted {noted}; {_remedy(folder)}"
+        )
     return found
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove {folder / 'meta.json'} and run `locenc-csp data` again"
+
+
+def _read_table(folder: Path) -> PlaceTable:
+    path = folder / "table.parquet"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing; {_remedy(folder)}")
+    try:
+        return read_table(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; {_remedy(folder)}") from error
 
 
 def _make_table(num_points: int, seed: int) -> PlaceTable:

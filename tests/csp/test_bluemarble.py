@@ -16,6 +16,8 @@ from locenc_csp.datasets.patches import cut_patches
 from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN, KOEPPEN_ZONES, SOURCES, read_image
 from locenc_csp.recipes import Data
 
+REMEDY = r"remove .*meta\.json and run `locenc-csp data` again"
+
 
 @pytest.fixture(scope="module")
 def pictures():
@@ -91,7 +93,19 @@ def test_meta_names_sources_and_checksum(folder):
 def test_a_second_build_opens_the_first_and_refuses_other_settings(folder, monkeypatch):
     monkeypatch.setattr(bluemarble, "cut_patches", None)
     assert len(build(folder, num_points=200).table) == 200
-    with pytest.raises(ValueError, match=r"holds a data set built with .*'num_points': 200.*choose another folder"):
+    with pytest.raises(
+        ValueError,
+        match=r"holds a data set with num_points 200, not 300: pass --num-points 200 to use it, or choose another",
+    ):
+        build(folder, num_points=300)
+    with pytest.raises(
+        ValueError, match=r"num_points 200, not 20, and seed 0, not 3: pass --num-points 200 --seed 0 to"
+    ):
+        build(folder, num_points=20, seed=3)
+    monkeypatch.setattr(bluemarble, "RECIPE", 99)
+    with pytest.raises(
+        ValueError, match=r"holds a data set of another version of locenc \(recipe 1, not 99\): choose another folder"
+    ):
         build(folder, num_points=300)
     with pytest.raises(ValueError, match="num_points must be at least 1, got 0"):
         build(folder, num_points=0)
@@ -164,11 +178,56 @@ def test_changed_files_are_noticed(tmp_path):
     patches = np.load(tmp_path / "patches.npy")
     patches[3, 2, 1, 0] ^= 1
     np.save(tmp_path / "patches.npy", patches)
-    with pytest.raises(ValueError, match="has changed since it was built"):
+    with pytest.raises(ValueError, match=rf"has changed since it was built: sha256 .*, noted .*; {REMEDY}"):
         checksum(tmp_path)
     np.save(tmp_path / "patches.npy", patches[1:])
+    with pytest.raises(
+        ValueError, match=rf"do not belong together: 20 rows, 20 ids, patches \(19, 32, 32, 3\) uint8; {REMEDY}"
+    ):
+        open_patches(tmp_path)
+    np.save(tmp_path / "patches.npy", patches[..., 0])
     with pytest.raises(ValueError, match="do not belong together"):
         open_patches(tmp_path)
+    (tmp_path / "meta.json").unlink()
+    build(tmp_path, num_points=20)
+    meta = json.loads((tmp_path / "meta.json").read_text())
+    del meta["sha256"]
+    (tmp_path / "meta.json").write_text(json.dumps(meta))
+    with pytest.raises(ValueError, match=rf"has changed since it was built: sha256 .*, noted None; {REMEDY}"):
+        checksum(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("meta.json", lambda data: data[:50], "is damaged or cut short"),
+        ("meta.json", lambda data: b"[]", "is damaged: it holds a list"),
+        ("patches.npy", lambda data: data[:-500], "is damaged or cut short .*mmap length"),
+        ("patches.npy", lambda data: data[:20], "is damaged or cut short"),
+        ("patches.npy", lambda data: b"", "is damaged or cut short"),
+        ("ids.npy", lambda data: b"damage", "is damaged or cut short"),
+        ("table.parquet", lambda data: data[:-50], "is not a readable Parquet file, or damaged"),
+        *((name, lambda data: None, "is missing") for name in ("patches.npy", "ids.npy", "table.parquet")),
+    ],
+)
+def test_damaged_files_are_named_and_the_remedy_works(folder, tmp_path, name, damage, message):
+    build(tmp_path, num_points=20)
+    before, damaged = checksum(tmp_path), damage((tmp_path / name).read_bytes())
+    (tmp_path / name).unlink()
+    if damaged is not None:
+        (tmp_path / name).write_bytes(damaged)
+    for use in (open_patches, checksum, lambda path: build(path, num_points=20)):
+        with pytest.raises((ValueError, FileNotFoundError), match=rf"{name} {message}.*; {REMEDY}"):
+            use(tmp_path)
+    (tmp_path / "meta.json").unlink()
+    build(tmp_path, num_points=20)
+    assert checksum(tmp_path) == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotADirectoryError, match=r"cannot write .*data: Not a directory.*choose a folder"):
+        build(tmp_path / "file" / "data", num_points=20)
 
 
 def test_rasters_of_other_versions_or_missing_are_named():

@@ -1,6 +1,8 @@
 """Features: filters against plain loops, files that stop and go on, ids, components against scikit-learn."""
 
 import contextlib
+import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -10,13 +12,18 @@ from torch import nn
 
 from locenc._files import only_one
 from locenc_csp import features, projection
-from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.building import build_features
+from locenc_csp.datasets import bluemarble
+from locenc_csp.datasets.table import PlaceTable, write_table
 from locenc_csp.features import FeatureMatrix, open_features, write_features
 from locenc_csp.projection import FrozenProjection
 from locenc_csp.random_conv import RandomConvFeatures
+from locenc_csp.recipes import Features
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (40, 12, 10, 3), dtype=np.uint8)
 IDS = np.array([f"place-{row}" for row in range(40)])
+
+REMEDY = r"remove .*meta\.json and compute the features again \(`locenc-csp features`\)"
 
 
 def table_of(ids):
@@ -171,11 +178,50 @@ def test_damaged_features_are_named(tmp_path):
     write_features(tmp_path, Meaning(), PATCHES, ids=IDS, source="abc")
     whole = (tmp_path / "features.npy").read_bytes()
     (tmp_path / "features.npy").write_bytes(whole[:-5])
-    with pytest.raises(ValueError, match=r"are damaged .*compute them again"):
+    with pytest.raises(ValueError, match=rf"features\.npy is damaged or cut short \(.*mmap length.*\); {REMEDY}"):
         open_features(tmp_path)
     np.save(tmp_path / "features.npy", np.zeros((40, 2)))
-    with pytest.raises(ValueError, match=r"expected features \(N, F\) float32 .*got \(40, 2\) float64"):
+    with pytest.raises(ValueError, match=r"expected features \(N, F\) float32 .*got \(40, 2\) float64.*; " + REMEDY):
         open_features(tmp_path)
+    for name in ("features.npy", "ids.npy"):
+        (tmp_path / name).unlink()
+        with pytest.raises(FileNotFoundError, match=rf"{name} is missing; {REMEDY}"):
+            write_features(tmp_path, Meaning(), PATCHES, ids=IDS, source="abc")
+        (tmp_path / name).write_bytes(b"damage")
+        with pytest.raises(ValueError, match=rf"{name} is damaged or cut short .*; {REMEDY}"):
+            write_features(tmp_path, Meaning(), PATCHES, ids=IDS, source="abc")
+        (tmp_path / "meta.json").unlink()
+        write_features(tmp_path, Meaning(), PATCHES, ids=IDS, source="abc")
+    for text, message in (('{"extr', "is damaged or cut short"), ("[1]", "is damaged: it holds a list")):
+        (tmp_path / "meta.json").write_text(text)
+        with pytest.raises(ValueError, match=rf"meta\.json {message}.*; {REMEDY}"):
+            open_features(tmp_path)
+
+
+def test_changed_values_are_noticed(tmp_path):
+    matrix = write_features(tmp_path, Meaning(), PATCHES, ids=IDS, source="abc")
+    matrix.check_values()
+    values = np.array(matrix.values)
+    assert matrix.meta["values_sha256"] == hashlib.sha256(values.tobytes()).hexdigest()
+    values[33, 1] += 1
+    np.save(tmp_path / "features.npy", values)
+    with pytest.raises(ValueError, match=rf"features\.npy has changed since it was computed: sha256 .*; {REMEDY}"):
+        open_features(tmp_path).check_values()
+    with pytest.raises(ValueError, match=r"the features have changed since they were computed: .* noted None"):
+        FeatureMatrix(values, IDS, {}).check_values()
+
+
+def test_features_that_are_found_are_checked(tmp_path):
+    np.save(tmp_path / "ids.npy", IDS)
+    write_table(table_of(IDS), tmp_path / "table.parquet")
+    np.save(tmp_path / "patches.npy", np.random.default_rng(0).integers(0, 256, (40, 32, 32, 3), dtype=np.uint8))
+    (tmp_path / "meta.json").write_text(json.dumps({"sha256": bluemarble._digest(tmp_path)}))
+    recipe = Features(data=tmp_path, num_filters=2)
+    folder = build_features(recipe)
+    assert build_features(recipe) == folder
+    np.save(folder / "features.npy", np.zeros((40, 4), np.float32))
+    with pytest.raises(ValueError, match="has changed since it was computed"):
+        build_features(recipe)
 
 
 def test_features_of_another_table_are_refused():
