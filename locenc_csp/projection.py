@@ -5,6 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from locenc._names import check_count
+
 __all__ = ["FrozenProjection"]
 
 ROWS_PER_CHUNK = 16_384
@@ -63,12 +65,17 @@ class FrozenProjection(nn.Module):
         Raises
         ------
         ValueError
-            If fewer than two rows are given.
+            If fewer than two rows are given, or no component is wanted.
         """
+        check_count("num_components", num_components)
         rows = np.arange(len(values))[rows]
         rows.sort()
         if len(rows) < 2:
-            raise ValueError(f"principal components need at least two rows, got {len(rows)}")
+            left = f"{len(rows)} of {len(values)} {'is' if len(rows) == 1 else 'are'} left"
+            raise ValueError(
+                f"principal components need at least two rows, but {left} for them: "
+                "no row without a location or of the test split is used; check the table's lon, lat and split columns"
+            )
         chunks = [rows[start : start + ROWS_PER_CHUNK] for start in range(0, len(rows), ROWS_PER_CHUNK)]
         mean = sum(values[chunk].sum(axis=0, dtype=np.float64) for chunk in chunks) / len(rows)
         covariance = np.zeros((values.shape[1], values.shape[1]))

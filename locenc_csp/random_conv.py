@@ -5,6 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from locenc._names import check_count
+
 __all__ = ["RandomConvFeatures"]
 
 SAMPLE = 2000  # patches that the colour statistics are taken from
@@ -45,6 +47,8 @@ class RandomConvFeatures(nn.Module):
 
     def __init__(self, num_filters: int = 256, *, size: int = 5) -> None:
         super().__init__()
+        check_count("num_filters", num_filters)
+        check_count("size", size)
         self.dim = 2 * num_filters
         self.register_buffer("mean", torch.zeros(3))
         self.register_buffer("scale", torch.ones(3))
@@ -73,12 +77,13 @@ class RandomConvFeatures(nn.Module):
         Raises
         ------
         ValueError
-            If the patches have another shape or dtype, or there are none.
+            If the patches have another shape or dtype, or there are none; if a number is out of range.
         """
+        module = cls(num_filters, size=size)
+        check_count("seed", seed, least=0)
         _check(patches.shape, str(patches.dtype), size)
         if len(patches) == 0:
             raise ValueError("filters are cut out of the patches, but there are none")
-        module = cls(num_filters, size=size)
         rng = np.random.default_rng(seed)
         sample = patches[np.sort(rng.integers(len(patches), size=SAMPLE))].reshape(-1, 3).astype(np.float64)
         mean, scale = sample.mean(axis=0), sample.std(axis=0) + 1e-6

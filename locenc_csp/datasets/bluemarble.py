@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 import locenc
 from locenc._files import only_one, read_json, write_array, write_text
+from locenc._names import check_count
 from locenc.data import LAND_COVER_CLASSES, land_cover, sample_raster
 from locenc_csp._chunks import fill_array, open_array
 from locenc_csp.datasets.patches import cut_patches
@@ -85,12 +86,12 @@ def build(folder: str | Path, *, num_points: int = NUM_POINTS, seed: int = 0) ->
     ImportError
         If a package with a raster, pillow or pyarrow is missing.
     ValueError
-        If a raster is not the expected version, or the folder holds a set built otherwise.
+        If a number is out of range, a raster is not the expected version, or the folder holds a set built otherwise.
     OSError
         If the folder cannot be written, or another process is building in it.
     """
-    if num_points < 1:
-        raise ValueError(f"num_points must be at least 1, got {num_points}")
+    check_count("num_points", num_points)
+    check_count("seed", seed, least=0)
     folder = Path(folder)
     recipe = {"recipe": RECIPE, "num_points": num_points, "seed": seed}
     if not (folder / "meta.json").exists():

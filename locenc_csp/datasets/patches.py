@@ -1,13 +1,15 @@
 """Square patches with the same ground footprint everywhere, cut out of an image of the whole globe."""
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from locenc._names import check_count
 from locenc.coords import as_lonlat
+from locenc_csp._sphere import EARTH_RADIUS_KM
 
-__all__ = ["EARTH_RADIUS_KM", "cut_patches", "footprints"]
-
-EARTH_RADIUS_KM = 6371.0088  # mean radius (IUGG)
+__all__ = ["cut_patches", "footprints"]
 
 
 def footprints(lonlat: ArrayLike, *, size: int, width_km: float) -> NDArray[np.float64]:
@@ -31,10 +33,18 @@ def footprints(lonlat: ArrayLike, *, size: int, width_km: float) -> NDArray[np.f
     ndarray
         float64 (N, size, size, 2) degrees, longitudes in [-180, 180]. Row 0 is the northern edge, column 0 the western.
 
+    Raises
+    ------
+    ValueError
+        For a size below 1, or a width that is not positive and finite.
+
     References
     ----------
     Snyder 1987, "Map projections: a working manual", section 25, sphere.
     """
+    check_count("size", size)
+    if not 0 < width_km < math.inf:
+        raise ValueError(f"width_km must be positive and finite, got {width_km!r}")
     lon, lat = np.deg2rad(as_lonlat(lonlat).numpy()).T
     zero = np.zeros_like(lon)
     up = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)

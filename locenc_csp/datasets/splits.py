@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from locenc._names import check_count
 from locenc.coords import as_lonlat
 
 __all__ = ["equal_area_blocks", "label_gap_split", "random_split", "stratified_subset"]
@@ -55,7 +56,13 @@ def label_gap_split(lonlat: ArrayLike, seed: int) -> NDArray[np.str_]:
     -------
     ndarray
         str (N,): ``train``, ``val``, ``test`` or ``pool``.
+
+    Raises
+    ------
+    ValueError
+        For a negative seed.
     """
+    check_count("seed", seed, least=0)
     rng = np.random.default_rng(seed)
     blocks, block_of = np.unique(equal_area_blocks(lonlat), return_inverse=True)
     roles = np.full(len(blocks), "test", dtype="<U5")
@@ -84,7 +91,14 @@ def random_split(count: int, seed: int) -> NDArray[np.str_]:
     -------
     ndarray
         str (count,): ``train``, ``val`` or ``test``.
+
+    Raises
+    ------
+    ValueError
+        For a negative count or seed.
     """
+    check_count("count", count, least=0)
+    check_count("seed", seed, least=0)
     order = np.random.default_rng(seed).permutation(count)
     split = np.full(count, "test", dtype="<U5")
     end_train = round(TRAIN_ROWS * count)
@@ -113,7 +127,7 @@ def stratified_subset(codes: ArrayLike, ratio: float, seed: int) -> NDArray[np.i
     Raises
     ------
     ValueError
-        For a ratio outside (0, 1].
+        For a ratio outside (0, 1], or a negative seed.
 
     References
     ----------
@@ -121,6 +135,7 @@ def stratified_subset(codes: ArrayLike, ratio: float, seed: int) -> NDArray[np.i
     """
     if not 0 < ratio <= 1:
         raise ValueError(f"the ratio of labels must lie in (0, 1], got {ratio}; 5 % is 0.05")
+    check_count("seed", seed, least=0)
     codes = np.asarray(codes)
     rng = np.random.default_rng(seed)
     chosen = [np.empty(0, dtype=np.int64)]

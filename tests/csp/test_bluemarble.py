@@ -107,8 +107,14 @@ def test_a_second_build_opens_the_first_and_refuses_other_settings(folder, monke
         ValueError, match=r"holds a data set of another version of locenc \(recipe 1, not 99\): choose another folder"
     ):
         build(folder, num_points=300)
-    with pytest.raises(ValueError, match="num_points must be at least 1, got 0"):
-        build(folder, num_points=0)
+
+
+def test_settings_are_checked_before_the_folder_is_made(tmp_path):
+    with pytest.raises(ValueError, match="num_points must be a whole number of at least 1, got 0"):
+        build(tmp_path / "new", num_points=0)
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got -1"):
+        build(tmp_path / "new", seed=-1)
+    assert not (tmp_path / "new").exists()
 
 
 def test_an_interrupted_build_goes_on_and_ends_the_same(folder, tmp_path, monkeypatch):

@@ -104,6 +104,17 @@ def test_random_filters_refuse_what_is_no_patch(bad):
         RandomConvFeatures.fit(PATCHES[:0])
 
 
+def test_random_filters_need_whole_positive_numbers():
+    with pytest.raises(ValueError, match="num_filters must be a whole number of at least 1, got 0"):
+        RandomConvFeatures.fit(PATCHES, num_filters=0)
+    with pytest.raises(ValueError, match="num_filters must be a whole number of at least 1, got 0"):
+        RandomConvFeatures(0)
+    with pytest.raises(ValueError, match="size must be a whole number of at least 1, got 0"):
+        RandomConvFeatures.fit(PATCHES, size=0)
+    with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got -1"):
+        RandomConvFeatures.fit(PATCHES, seed=-1)
+
+
 def test_features_are_written_in_order_and_found_again(tmp_path):
     matrix = write_features(tmp_path / "new", Meaning(), PATCHES, ids=IDS, source="abc")
     assert matrix.values.dtype == np.float32
@@ -289,5 +300,14 @@ def test_projection_leaves_out_constant_features_and_loads_from_a_state_dict():
 
 
 def test_projection_needs_two_rows():
-    with pytest.raises(ValueError, match="need at least two rows, got 1"):
+    with pytest.raises(
+        ValueError, match=r"need at least two rows, but 1 of 200 is left .*row without a location or of the test split"
+    ):
         FrozenProjection.fit(correlated(), rows=np.array([3]))
+    with pytest.raises(ValueError, match="but 0 of 200 are left"):
+        FrozenProjection.fit(correlated(), rows=np.zeros(200, bool))
+
+
+def test_projection_needs_a_component():
+    with pytest.raises(ValueError, match="num_components must be a whole number of at least 1, got 0"):
+        FrozenProjection.fit(correlated(), rows=np.arange(200), num_components=0)

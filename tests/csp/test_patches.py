@@ -92,6 +92,14 @@ def test_bilinear_between_two_columns():
     assert values.ravel().tolist() == [0, 100, 200, 150]
 
 
+def test_sizes_are_checked():
+    with pytest.raises(ValueError, match="size must be a whole number of at least 1, got 0"):
+        cut_patches(globe(8), [(0, 0)], size=0)
+    for width_km in (0.0, -200.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"width_km must be positive and finite, got {width_km}"):
+            footprints([(0, 0)], size=4, width_km=width_km)
+
+
 def test_no_places_no_patches():
     assert cut_patches(globe(8), np.empty((0, 2)), size=4).shape == (0, 4, 4, 3)
 

@@ -59,6 +59,18 @@ def test_seeds_repeat_and_differ(make):
     assert not np.array_equal(make(3), make(4))
 
 
+def test_settings_that_are_no_counts_are_named():
+    for make in (
+        lambda: label_gap_split(uniform_points(5), -1),
+        lambda: random_split(5, -1),
+        lambda: stratified_subset([0, 1], 0.5, -1),
+    ):
+        with pytest.raises(ValueError, match="seed must be a whole number of at least 0, got -1"):
+            make()
+    with pytest.raises(ValueError, match="count must be a whole number of at least 0, got -5"):
+        random_split(-5, 0)
+
+
 def test_empty_splits():
     assert label_gap_split(np.empty((0, 2)), 0).shape == (0,)
     assert random_split(0, 0).shape == (0,)
