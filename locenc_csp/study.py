@@ -171,7 +171,8 @@ def run_cells(
                         future.result()
                     bar.update(len(done))
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            for future in waiting:  # those that no worker has been handed yet
+                future.cancel()
             raise
 
 

@@ -267,12 +267,13 @@ def test_workers_have_one_thread_each(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_first_error_is_passed_on(tmp_path: Path) -> None:
-    work = [Cell("quick", None, 0), Cell("broken", None, 1), Cell("slow", None, 2)]
+    work = [Cell("quick", None, 0), Cell("broken", None, 1), *(Cell("slow", None, i) for i in range(2, 10))]
     with pytest.raises(ValueError, match="broken on purpose, seed 1"):
         run_cells(note_threads, place(tmp_path), work, label="test", workers=1)
     for worker in multiprocessing.active_children():
         worker.join(30)
     assert (tmp_path / "quick-0.json").is_file()
+    assert not (tmp_path / "slow-9.json").exists()
 
 
 def test_no_cells(tmp_path: Path) -> None:
