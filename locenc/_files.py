@@ -139,7 +139,12 @@ def only_one(folder: str | Path, work: str) -> Iterator[None]:
         If another process holds it.
     """
     make_folder(folder)
-    with open(Path(folder) / ".lock", "ab") as file:
+    path = Path(folder) / ".lock"
+    try:
+        file = open(path, "ab")  # noqa: SIM115 (closed below; the message is for opening alone)
+    except OSError as error:
+        raise explained(error, path, "Nothing was changed") from error
+    with file:
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
