@@ -53,12 +53,13 @@ class SphericalHarmonics(PositionEncoder):
         if normalization not in NORMALIZATIONS:
             raise ValueError(unknown("normalization", normalization, NORMALIZATIONS))
         super().__init__(num_degrees**2, dtype=dtype)
-        recurrence, scale = reference_harmonics.tables(num_degrees)
+        with torch.device("cpu"):
+            recurrence, scale = reference_harmonics.tables(num_degrees)
         if normalization == "satclip":
             scale[1::2] *= -1
             scale[:, 0] *= torch.pi
-        self.register_buffer("recurrence", recurrence, persistent=False)
-        self.register_buffer("scale", scale, persistent=False)
+        self.register_constant("recurrence", recurrence)
+        self.register_constant("scale", scale)
 
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """See `locenc.kernels.reference_harmonics.spherical_harmonics`."""

@@ -39,6 +39,7 @@ class PositionEncoder(nn.Module):
             raise TypeError(f"dtype must be a floating-point torch dtype such as torch.float32, got {dtype!r}")
         self.out_dim = out_dim
         self.dtype = dtype
+        self._constants: dict[str, Tensor] = {}
 
     @abstractmethod
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
@@ -77,14 +78,29 @@ class PositionEncoder(nn.Module):
         features = self.features(lonlat.reshape(-1, 2), self.dtype if dtype is None else dtype)
         return features.reshape(*lonlat.shape[:-1], self.out_dim)
 
+    def register_constant(self, name: str, value: Tensor) -> None:
+        """Register a buffer that the options decide: it is not saved, and moves keep its values and its dtype.
+
+        Parameters
+        ----------
+        name : str
+            Of the buffer.
+        value : Tensor
+            On the CPU, also where the encoder is built under ``torch.device("meta")``.
+        """
+        self._constants[name] = value
+        self.register_buffer(name, value, persistent=False)
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "PositionEncoder":
         """Move buffers, but keep their dtype: frequencies, anchors and the like are never rounded."""
         before = dict(self._buffers)
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for name, buffer in before.items():
             after = self._buffers[name]
-            if buffer is not None and after is not None and after.dtype != buffer.dtype:
-                self._buffers[name] = buffer.to(after.device)
+            if buffer is not None and after is not None:
+                kept = self._constants.get(name, buffer)
+                if name in self._constants or after.dtype != buffer.dtype:
+                    self._buffers[name] = kept.to(after.device)
         return self
 
     def extra_repr(self) -> str:

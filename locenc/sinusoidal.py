@@ -39,23 +39,18 @@ class Sinusoidal(PositionEncoder):
 
     def __init__(self, spec: Spec, *, dtype: torch.dtype | None = None) -> None:
         super().__init__(len(spec), dtype=dtype)
-        self._table, self._layout = spec.table()
-        self.register_buffer("frequencies", self._table, persistent=False)
+        table, self._layout = spec.table()
+        self.register_constant("frequencies", table)
 
     @property
     def resolution_km(self) -> float:
         """Shortest wavelength along the equator, in km: the finest structure that the features resolve."""
-        finest = float(self._table[:, 0].abs().max())
+        finest = float(self._constants["frequencies"][:, 0].abs().max())
         return 2 * KM_PER_DEGREE / (finest if self._layout[0] == LONLAT else math.radians(finest))
 
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
         return reference.sinusoids(lonlat, self.frequencies, self._layout, dtype)
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Sinusoidal":
-        super()._apply(fn, recurse)
-        self.frequencies = self._table.to(self.frequencies.device)
-        return self
 
 
 def sphere_c(scales: Scales) -> Spec:

@@ -30,7 +30,7 @@ class WrapInExtent(PositionEncoder):
             [2 / (east - west), 0, -(east + west) / (east - west)],
             [0, 2 / (north - south), -(north + south) / (north - south)],
         ]
-        self.register_buffer("frequencies", torch.tensor(rows, dtype=torch.float64), persistent=False)
+        self.register_constant("frequencies", torch.tensor(rows, dtype=torch.float64, device="cpu"))
 
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""

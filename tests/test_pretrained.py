@@ -1,5 +1,6 @@
 """Saving and loading: the same numbers back, and damaged or foreign files refused."""
 
+import copy
 import inspect
 import json
 import sys
@@ -169,3 +170,21 @@ def test_a_missing_extra_names_the_command(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ImportError, match=r'huggingface_hub is needed for this: pip install "locenc\[hub\]"'):
         locenc.from_pretrained("hf://org/name")
+
+
+@pytest.mark.parametrize("name", locenc.list_encoders())
+def test_built_without_memory_then_filled(name: str) -> None:
+    encoder = locenc.create(name, dim=6, **small_options(name)).eval()
+    with torch.device("meta"):
+        empty = locenc.create(name, dim=6, **small_options(name)).eval()
+    for skeleton in (empty, copy.deepcopy(encoder).to("meta")):
+        filled = skeleton.to_empty(device="cpu")
+        filled.load_state_dict(encoder.state_dict())
+        assert torch.equal(filled(POINTS), encoder(POINTS))
+
+
+def test_constants_of_a_wrap_with_an_extent_survive_to_empty() -> None:
+    encoder = locenc.create("wrap", dim=6, extent=(-10, 20, -5, 7)).eval()
+    filled = copy.deepcopy(encoder).to("meta").to_empty(device="cpu")
+    filled.load_state_dict(encoder.state_dict())
+    assert torch.equal(filled(POINTS), encoder(POINTS))
