@@ -95,7 +95,7 @@ def feed_forward(
     _compare(checkpoint, "num_filts", len(last), int)
     if num_hidden:
         _compare(checkpoint, "hidden_dim", len(first), int)
-        _compare(checkpoint, "use_layn", layer_norm, lambda value: value in (True, "T"))
+        _compare(checkpoint, "use_layn", layer_norm, lambda _: checkpoint.flag("use_layn", layer_norm))
     skip = checkpoint.flag("skip_connection", True)
     if order is not None:
         if len(order) != first.shape[1]:

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from locenc._names import check_count
 from locenc.compat._files import read_pickle, read_safetensors
 
 _REQUIRED = object()
+_FLAGS: dict[bool, tuple[Any, ...]] = {
+    True: (True, "T", "t", "True", "true", "1"),  # 1 and 1.0 equal True
+    False: (False, "F", "f", "False", "false", "0"),
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,13 @@ class Checkpoint:
 
     def flag(self, name: str, default: bool) -> bool:
         """A setting that is true or false; command lines of these projects spell it "T" and "F"."""
-        return self.setting(name, default) in (True, "T")
+        value = self.params.get(name)
+        if value is None:
+            return default
+        for flag, spellings in _FLAGS.items():
+            if isinstance(value, (str, bool, int, float, np.bool_, np.number)) and value in spellings:
+                return flag
+        raise self.error(f"its settings say {name}={value!r}, which is neither true nor false")
 
     def tensor(self, *names: str) -> Tensor:
         """The tensor under the first of these keys that is there.

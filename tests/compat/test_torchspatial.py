@@ -139,6 +139,18 @@ def test_settings_of_the_network(activation: str, skip: bool, norm: bool, tmp_pa
     assert encoder.config["network"]["dropout"] == 0.25
 
 
+@pytest.mark.parametrize("yes", [True, 1, 1.0, "T", "t", "True", "true", "1", np.True_, None])
+@pytest.mark.parametrize("no", [False, 0, 0.0, "F", "f", "False", "false", "0"])
+def test_spellings_of_true_and_false(yes: Any, no: Any, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth.tar"
+    for skip, written in ((True, yes), (False, no)):
+        _, expected = file_of("xyz", path, depth=2, skip_connection=skip)
+        content = torch.load(path)
+        content["params"] |= {"skip_connection": written, "use_layn": yes}
+        torch.save(content, path)
+        assert max_error(locenc.load_torchspatial(path).encoder(POINTS), expected) < 1e-9
+
+
 def test_power_list_of_one_radius(tmp_path: Path) -> None:
     """TorchSpatial's default max_radius of 1 makes all scales of M+ and dfs the same."""
     for kind in ("Sphere2Vec-sphereM+", "Sphere2Vec-dfs"):
@@ -301,6 +313,9 @@ def test_safetensors_with_settings_beside_it(tmp_path: Path) -> None:
         ("Sphere2Vec-sphereC", {"hidden_dim": [7]}, r"params say hidden_dim=\[7\]"),
         ("Sphere2Vec-sphereC", {"max_radius": "wide"}, "max_radius='wide', which is no number"),
         ("Sphere2Vec-sphereC", {"use_layn": False}, r"params say use_layn=False"),
+        ("xyz", {"skip_connection": "yes"}, "skip_connection='yes', which is neither true nor false"),
+        ("xyz", {"skip_connection": [True]}, r"skip_connection=\[True\], which is neither"),
+        ("xyz", {"use_layn": "yes"}, "params say use_layn='yes'"),
         ("naive", {"map_range": [20.0, 10.0, 0.0, 1.0]}, r"extent must be \(west, east, south, north\)"),
         ("Sphere2Vec-sphereC", {"spa_f_act": "swish"}, "unknown activation 'swish'"),
         ("Sphere2Vec-sphereC", {"min_radius": 2.0}, "0 < min_radius < max_radius is needed"),
