@@ -1,6 +1,7 @@
 """Checkpoints of TorchSpatial: every encoder kind that its get_spa_encoder can build."""
 
 import math
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -83,15 +84,45 @@ def _hint(checkpoint: Checkpoint) -> str:
     return f"There are: {', '.join(TORCHSPATIAL)}. Files of Sphere2Vec and CSP are for load_sphere2vec and load_csp."
 
 
+def _post(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    """Tensors ``post_*`` after the features, by the rest of their names, from either of their two places.
+
+    Raises
+    ------
+    ValueError
+        If one name has two values, or is none of "mat", "linear.weight" and "linear.bias": its layer would be left out.
+    """
+    found: dict[str, torch.Tensor] = {}
+    for key, value in checkpoint.under("spa_enc.").items():
+        name = key.removeprefix("position_encoder.").replace("spa_postmat", "post_mat")
+        if not name.startswith("post_"):
+            continue
+        name = name.removeprefix("post_")
+        if name not in ("mat", "linear.weight", "linear.bias"):
+            raise checkpoint.error(f"it has a tensor spa_enc.{key}, which no encoder of this kind has")
+        same = found.setdefault(name, value)
+        if same.dtype != value.dtype or not torch.equal(same, value):
+            raise checkpoint.error(f"it has two different tensors post_{name}, one of them spa_enc.{key}")
+    if "linear.bias" in found and found["linear.bias"].ndim != 1:
+        raise checkpoint.error(f"post_linear.bias should be a vector, is {tuple(found['linear.bias'].shape)}")
+    return found
+
+
+def _posts(found: Iterable[str]) -> str:
+    return ", ".join(f"post_{name}" for name in found) or "none"
+
+
 def _hexagridcell(checkpoint: Checkpoint) -> LocationEncoder:
     """Three sines, 120 degrees apart, of each coordinate: sums of a sine and a cosine, so weights for grid."""
-    weight = checkpoint.tensor("spa_enc.post_linear.weight", "spa_enc.position_encoder.post_linear.weight")
-    bias = checkpoint.tensor("spa_enc.post_linear.bias", "spa_enc.position_encoder.post_linear.bias")
+    found = _post(checkpoint)
+    if "linear.weight" not in found or "linear.bias" not in found or "mat" in found:
+        raise checkpoint.error(f"hexagridcell has one layer, post_linear.weight and .bias; there are: {_posts(found)}")
+    weight, bias = found["linear.weight"], found["linear.bias"]
     num_scales, coarsest = checkpoint.count("frequency_num"), checkpoint.number("max_radius")
-    if weight.shape[1] != 6 * num_scales:
+    if weight.ndim != 2 or weight.shape[1] != 6 * num_scales:
         raise checkpoint.error(
             f"its params give {6 * num_scales} feature columns (frequency_num={num_scales}), but its layer takes "
-            f"{weight.shape[1]}"
+            f"{tuple(weight.shape)[1:]}"
         )
     thirds = torch.arange(3, dtype=torch.float64) * (2 * math.pi / 3)
     theirs = weight.double().reshape(-1, 2, num_scales, 3)
@@ -107,18 +138,27 @@ def _hexagridcell(checkpoint: Checkpoint) -> LocationEncoder:
 
 def _theorydiag(checkpoint: Checkpoint) -> LocationEncoder:
     """Theory, a block-diagonal matrix and, usually, one linear layer more, without an activation between them."""
-    blocks = checkpoint.tensor("spa_enc.post_mat", "spa_enc.spa_postmat", "spa_enc.position_encoder.post_mat").double()
+    found = _post(checkpoint)
+    if "mat" not in found or ("linear.weight" in found) != ("linear.bias" in found):
+        raise checkpoint.error(
+            f"a theorydiag has post_mat, and post_linear.weight and .bias or neither; there are: {_posts(found)}"
+        )
+    blocks = found["mat"].double()
     num_scales = checkpoint.count("frequency_num")
-    if blocks.shape[:2] != (num_scales, 6):
+    if blocks.ndim != 3 or blocks.shape[:2] != (num_scales, 6):
         raise checkpoint.error(
             f"post_mat should be ({num_scales}, 6, ...) for frequency_num={num_scales}, is {tuple(blocks.shape)}"
         )
     same = torch.eye(num_scales, dtype=torch.float64)
     weight = torch.einsum("skj,st->tjks", blocks, same).flatten(0, 1).flatten(1)  # our columns: block, then scale
     bias = torch.zeros(len(weight))
-    if "spa_enc.post_linear.weight" in checkpoint.state:
-        weight = checkpoint.tensor("spa_enc.post_linear.weight").double() @ weight
-        bias = checkpoint.tensor("spa_enc.post_linear.bias")
+    if "linear.weight" in found:
+        bias = found["linear.bias"]
+        if found["linear.weight"].shape != (len(bias), len(weight)):
+            raise checkpoint.error(
+                f"post_linear.weight should be ({len(bias)}, {len(weight)}), is {tuple(found['linear.weight'].shape)}"
+            )
+        weight = found["linear.weight"].double() @ weight
     weight = weight.to(bias.dtype)
     return one_layer(checkpoint, "space2vec-theory", {"num_scales": num_scales, **radii(checkpoint)}, weight, bias)
 

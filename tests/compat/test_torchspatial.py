@@ -229,20 +229,43 @@ def test_hexagridcell(max_radius: float, tmp_path: Path) -> None:
     saved_again(encoder, tmp_path / "ours")
 
 
+@pytest.mark.parametrize("place", ["", "position_encoder."])
 @pytest.mark.parametrize("post_linear", [True, False])
-def test_theorydiag(post_linear: bool, tmp_path: Path) -> None:
+def test_theorydiag(post_linear: bool, place: str, tmp_path: Path) -> None:
     rng, path = np.random.default_rng(2), tmp_path / "model.pth.tar"
     state = {"post_mat": rng.normal(size=(4, 6, 3))}
     state["spa_postmat"] = state["post_mat"]
     if post_linear:
         state |= {"post_linear.weight": peer.draw((12, 12), rng), "post_linear.bias": peer.draw((12,), rng)}
-    params = one_layer_file("theorydiag", path, state, min_radius=0.5, max_radius=360.0)
+    stored = {f"{place}{key}": value for key, value in state.items()}
+    params = one_layer_file("theorydiag", path, stored, min_radius=0.5, max_radius=360.0)
     features = peer.theory(LONLAT, params).reshape(-1, 4, 6)
     plain = np.einsum("nsk,skj->nsj", features, state["post_mat"]).reshape(-1, 12)
     if post_linear:
         plain = plain @ state["post_linear.weight"].T + state["post_linear.bias"]
     encoder = locenc.load_torchspatial(path).encoder
     assert max_error(encoder(POINTS), np.where(plain > 0, plain, 0.2 * plain)) < (1e-9 if post_linear else 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "message"),
+    [
+        ("theorydiag", {"post_other.weight": (2,)}, "tensor spa_enc.post_other.weight, which no encoder"),
+        ("theorydiag", {"position_encoder.post_mat": (4, 6, 3)}, "two different tensors post_mat"),
+        ("theorydiag", {"post_linear.weight": (12, 11)}, r"post_linear.weight should be \(12, 12\), is \(12, 11\)"),
+        ("theorydiag", {"post_linear.bias": (12, 1)}, "post_linear.bias should be a vector"),
+        ("theorydiag", {"post_mat": (24,)}, "post_mat should be"),
+        ("hexagridcell", {}, "one layer, post_linear.weight and .bias; there are: post_mat"),
+    ],
+)
+def test_layers_after_the_features_that_do_not_fit(
+    kind: str, more: dict[str, tuple[int, ...]], message: str, tmp_path: Path
+) -> None:
+    rng, path = np.random.default_rng(2), tmp_path / "model.pth.tar"
+    shapes = {"post_mat": (4, 6, 3), "post_linear.weight": (12, 12), "post_linear.bias": (12,), **more}
+    one_layer_file(kind, path, {key: rng.normal(size=shape) for key, shape in shapes.items()}, min_radius=0.5)
+    with pytest.raises(ValueError, match=message):
+        locenc.load_torchspatial(path)
 
 
 @pytest.mark.parametrize("depth", [4, 2])
