@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import json
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsFloat, SupportsIndex
@@ -26,22 +27,26 @@ def settings(owner: str, build: Callable[..., Any], options: Mapping[str, Any]) 
     """
     parameters = inspect.signature(build).parameters.values()
     defaults = {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
-    for option in options:
+    for option, value in options.items():
         if option not in defaults:
             raise TypeError(unknown(f"option of {owner}:", option, defaults))
+        if isinstance(defaults[option], bool) and not isinstance(value, bool):
+            raise TypeError(f"{option} of {owner} must be True or False, got {value!r}")
     return {**defaults, **options}
 
 
-def check_count(name: str, value: Any, *, least: int = 1) -> int:
-    """Return a whole number of at least ``least`` as an int.
+def check_count(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
+    """Return a whole number from ``least`` to ``most`` as an int.
 
     Raises
     ------
     ValueError
         For anything else; booleans are no counts.
     """
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex) or operator.index(value) < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    whole = not isinstance(value, bool) and isinstance(value, SupportsIndex)
+    if not whole or operator.index(value) < least or (most is not None and operator.index(value) > most):
+        bound = f"of at least {least}" if most is None else f"from {least} to {most:,}"
+        raise ValueError(f"{name} must be a whole number {bound}, got {value!r}")
     return operator.index(value)
 
 
@@ -77,3 +82,21 @@ def check_dropout(value: Any) -> float:
 def and_more(count: int) -> str:
     """How many of ``count`` wrong rows remain when the first is named: ", and 2 more rows", or nothing."""
     return f", and {count - 1} more row{'s' * (count > 2)}" if count > 1 else ""
+
+
+def plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options as a file will hold them: plain numbers, text and lists, NumPy's and PyTorch's included.
+
+    Raises
+    ------
+    TypeError
+        For a value that no file holds.
+    """
+
+    def plain_value(value: Any) -> Any:
+        if not hasattr(value, "tolist"):
+            raise TypeError(f"options must be numbers, text or lists of them, got {value!r}")
+        return value.tolist()
+
+    content: dict[str, Any] = json.loads(json.dumps(options, default=plain_value))
+    return content

@@ -24,7 +24,7 @@ _HEADER = {
     "crs": "EPSG:4326",
 }
 #: Counts and sizes of a configuration stay below this, texts and lists below `LONGEST`: no sane encoder is near.
-LARGEST, LONGEST = 2**20, 64
+LARGEST, LONGEST = 2**24, 4096
 
 
 def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
@@ -32,11 +32,14 @@ def write_folder(folder: str | Path, config: Mapping[str, Any], tensors: Mapping
 
     Raises
     ------
+    ValueError
+        If the configuration holds what `read_folder` would refuse.
     OSError
         If the folder cannot be written; what was there is untouched.
     """
     from safetensors.torch import save
 
+    _check_plain(folder, dict(config))
     text = json.dumps({**_HEADER, "locenc_version": locenc.__version__, **config}, indent=2)
     data = save({key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}, metadata={"config": text})
     write_bytes(Path(folder) / WEIGHTS, data)
@@ -85,6 +88,8 @@ def _read_config(folder: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     version = config.get("format_version") if isinstance(config, dict) else None
     if type(version) is not int or config.get("format") != "locenc":
         raise ValueError(f"{folder} does not hold a locenc encoder: its configuration names no locenc format")
+    if version < 1:
+        raise ValueError(f"{folder} names format_version {version}, which never was; save or download it again")
     if version > FORMAT_VERSION:
         raise ValueError(
             f"{folder} was written by a newer locenc (format {version}, this one reads up to {FORMAT_VERSION}); "
@@ -98,7 +103,7 @@ def _read_config(folder: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     return settings
 
 
-def _check_plain(folder: Path, value: Any, where: str = "") -> None:
+def _check_plain(folder: str | Path, value: Any, where: str = "") -> None:
     """Refuse what no configuration holds before anything is built from it: odd types, huge numbers, long lists."""
     if isinstance(value, dict) and len(value) <= LONGEST:
         for key, inner in value.items():
@@ -113,6 +118,6 @@ def _check_plain(folder: Path, value: Any, where: str = "") -> None:
         or (isinstance(value, str) and len(value) <= LONGEST)
     ):
         raise ValueError(
-            f"the configuration in {folder} does not describe an encoder: {where} is {value!r:.60}; counts stay below "
-            f"{LARGEST:,}, lists and texts below {LONGEST}"
+            f"the configuration for {folder} does not describe an encoder: {where} is {value!r:.60}; counts stay below "
+            f"{LARGEST:,}, lists and texts below {LONGEST:,}"
         )

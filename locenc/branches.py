@@ -35,9 +35,9 @@ class SummedBranches(nn.Module):
         self, in_dim: int, out_dim: int, *, num_branches: int = 3, hidden_dim: int = 1024, num_hidden_layers: int = 3
     ) -> None:
         super().__init__()
-        num_branches = check_count("num_branches", num_branches)
+        num_branches = check_count("num_branches", num_branches, most=256)
         hidden_dim = check_count("hidden_dim", hidden_dim)
-        num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0)
+        num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0, most=256)
         if in_dim % num_branches:
             raise ValueError(
                 f"{in_dim} features do not divide into {num_branches} equal branches: choose num_branches= to divide "

@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from locenc._names import check_count, check_dropout, settings, unknown
+from locenc._names import check_count, check_dropout, plain, settings, unknown
 from locenc.branches import SummedBranches
 from locenc.residual import ResidualBlock, ResidualMLP
 from locenc.siren import Siren
@@ -80,7 +80,7 @@ class FFN(nn.Module):
         if activation not in ACTIVATIONS:
             raise ValueError(unknown("activation", activation, ACTIVATIONS))
         hidden_dim = check_count("hidden_dim", hidden_dim)
-        num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0)
+        num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0, most=256)
         dropout = check_dropout(dropout)
         self.out_dim = out_dim
         widths = [in_dim, *[hidden_dim] * num_hidden_layers]
@@ -113,7 +113,7 @@ class ResidualFCNet(nn.Module):
 
     def __init__(self, in_dim: int, out_dim: int, *, depth: int = 4, dropout: float = 0.5) -> None:
         super().__init__()
-        depth, dropout = check_count("depth", depth, least=0), check_dropout(dropout)
+        depth, dropout = check_count("depth", depth, least=0, most=256), check_dropout(dropout)
         self.out_dim = out_dim
         self.input = nn.Linear(in_dim, out_dim)
         self.blocks = nn.Sequential(*(ResidualBlock(out_dim, dropout) for _ in range(depth)))
@@ -182,5 +182,5 @@ def build_network(network: str | Mapping[str, Any] | nn.Module, in_dim: int, out
         raise ValueError(unknown("network", name, NETWORKS))
     options = settings(f"network {name!r}", NETWORKS[name], options)
     module = NETWORKS[name](in_dim, out_dim, **options)
-    module.config = {"name": name, **options}  # type: ignore[assignment]
+    module.config = {"name": name, **plain(options)}  # type: ignore[assignment]
     return module

@@ -8,7 +8,7 @@ import torch
 from locenc._extras import require
 from locenc._weights import CONFIG, WEIGHTS, read_folder
 from locenc.location_encoder import LocationEncoder
-from locenc.registry import create
+from locenc.registry import create, takes_dtype
 
 HUB = "hf://"
 
@@ -51,8 +51,9 @@ def _build(folder: Path, config: dict[str, Any]) -> LocationEncoder:
     try:
         position, network, dim = dict(config["position"]), config["network"], config["dim"]
         name, dtype = position.pop("name"), getattr(torch, config["dtype"])
-        return create(name, dim=dim, network=network, dtype=dtype, **position)
-    except (KeyError, TypeError, AttributeError) as error:
+        options = {"dtype": dtype} if takes_dtype(name) else {}
+        return create(name, dim=dim, network=network, **options, **position)
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise ValueError(f"the configuration in {folder} does not describe an encoder: {error}") from error
 
 

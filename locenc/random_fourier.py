@@ -68,11 +68,11 @@ class RandomFourier(PositionEncoder):
         seed: int = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(check_count("num_features", num_features), dtype=dtype)
+        super().__init__(check_count("num_features", num_features, most=2**16), dtype=dtype)
         if not 0 < kernel_size < math.inf:
             raise ValueError(f"kernel_size must be positive and finite, got {kernel_size!r}")
         self.extent = check_extent(extent)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(check_count("seed", seed, least=0))
         drawn: dict[str, Any] = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
         directions = torch.randn(2, num_features, **drawn) * math.sqrt(kernel_size)
         shift = torch.rand(num_features, **drawn) * (2 * math.pi)
@@ -125,11 +125,15 @@ class EqualEarthFourier(PositionEncoder):
         seed: int = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        num_features = check_count("num_features", num_features)
-        if len(sigmas) == 0 or not all(0 < sigma < math.inf for sigma in sigmas):
-            raise ValueError(f"sigmas must be positive and finite, at least one, got {sigmas!r}")
+        num_features = check_count("num_features", num_features, most=2**16)
+        if (
+            not isinstance(sigmas, Sequence)
+            or not 0 < len(sigmas) <= 64
+            or not all(0 < sigma < math.inf for sigma in sigmas)
+        ):
+            raise ValueError(f"sigmas must be 1 to 64 positive finite numbers, got {sigmas!r}")
         super().__init__(2 * num_features * len(sigmas), dtype=dtype)
-        generator = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(check_count("seed", seed, least=0))
         drawn = torch.randn(len(sigmas), num_features, 2, generator=generator, dtype=torch.float64, device="cpu")
         widths = torch.tensor(sigmas, dtype=torch.float64, device="cpu")
         self.register_buffer("directions", drawn * widths[:, None, None])

@@ -59,7 +59,7 @@ class RadialBasis(PositionEncoder):
         seed: int = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        if not 0 < kernel_size < math.inf:
+        if not 0 < kernel_size < math.inf or kernel_size**2 == 0:
             raise ValueError(f"kernel_size must be positive and finite, in degrees, got {kernel_size!r}")
         if distance not in DISTANCES:
             raise ValueError(unknown("distance", distance, DISTANCES))
@@ -81,5 +81,7 @@ class RadialBasis(PositionEncoder):
 
 
 def _uniform(count: int, seed: int) -> Tensor:
-    drawn = torch.rand(count, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    drawn = torch.rand(
+        count, 2, generator=torch.Generator().manual_seed(check_count("seed", seed, least=0)), dtype=torch.float64
+    )
     return torch.stack([360 * drawn[:, 0] - 180, torch.rad2deg(torch.asin(2 * drawn[:, 1] - 1))], 1)

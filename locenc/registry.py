@@ -1,6 +1,6 @@
 """Every encoder by its name: one line each."""
 
-import json
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from torch import nn
 
 from locenc import sinusoidal
-from locenc._names import settings, unknown
+from locenc._names import plain, settings, unknown
 from locenc.cartesian import Direct
 from locenc.harmonics import SphericalHarmonics
 from locenc.location_encoder import LocationEncoder
@@ -92,8 +92,7 @@ def position_encoder(name: str, **options: Any) -> nn.Module:
     options = settings(repr(name), entry.build, options)
     module = entry.build(**options)
     options |= getattr(module, "stored_options", {})
-    plain = {key: value for key, value in options.items() if key != "dtype" and value is not None}
-    config = json.loads(json.dumps(plain, default=_plain_value))  # what a file will hold: tuples are lists
+    config = plain({key: value for key, value in options.items() if key != "dtype" and value is not None})
     module.config = {"name": name, **config}  # type: ignore[assignment]
     return module
 
@@ -134,11 +133,9 @@ def default_network(name: str) -> str:
     return _entry(name).network
 
 
-def _plain_value(value: Any) -> Any:
-    """Plain numbers and lists for NumPy's and PyTorch's."""
-    if not hasattr(value, "tolist"):
-        raise TypeError(f"options must be numbers, text or lists of them, got {value!r}")
-    return value.tolist()
+def takes_dtype(name: str) -> bool:
+    """Whether an encoder has the option ``dtype``; one that users registered may lack it."""
+    return "dtype" in inspect.signature(_entry(name).build).parameters
 
 
 def _entry(name: str) -> _Entry:

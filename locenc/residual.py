@@ -58,7 +58,7 @@ class ResidualMLP(nn.Module):
         normalize: bool = True,
     ) -> None:
         super().__init__()
-        hidden_dim, depth = check_count("hidden_dim", hidden_dim), check_count("depth", depth, least=0)
+        hidden_dim, depth = check_count("hidden_dim", hidden_dim), check_count("depth", depth, least=0, most=256)
         dropout = check_dropout(dropout)
         self.out_dim = out_dim
         self.normalize = normalize

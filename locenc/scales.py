@@ -12,16 +12,24 @@ from locenc.spec import DIGITS
 
 Scales = Sequence[Decimal]
 
+MOST_SCALES = 4096
+#: Float64 degrees hold no finer structure than phases of this many turns.
+FINEST_TURNS = 2**50
+
 
 def geometric(num_scales: int, min_radius: float, max_radius: float) -> list[Decimal]:
     """Frequencies 1 / r, r from ``min_radius`` (scale 0, the finest) to ``max_radius`` in equal ratios.
 
     One scale has the radius ``min_radius``.
     """
-    num_scales = check_count("num_scales", num_scales)
+    num_scales = check_count("num_scales", num_scales, most=MOST_SCALES)
     min_radius, max_radius = check_number("min_radius", min_radius), check_number("max_radius", max_radius)
     if not 0 < min_radius < max_radius < math.inf:
         raise ValueError(f"0 < min_radius < max_radius is needed, got min_radius={min_radius}, max_radius={max_radius}")
+    if 1 / min_radius > FINEST_TURNS:
+        raise ValueError(
+            f"min_radius={min_radius} is finer than float64 coordinates: take at least {1 / FINEST_TURNS:.1g}"
+        )
     finest = Decimal(min_radius)
     ratio = DIGITS.ln(DIGITS.divide(Decimal(max_radius), finest))
     steps = max(num_scales - 1, 1)
@@ -61,7 +69,7 @@ def _nearest_odd(frequency: Decimal) -> int:
 
 def power(num_scales: int, max_radius: float) -> list[Decimal]:
     """TorchSpatial's frequencies for M+ and dfs: max_radius^(-s/(S-1)); there is no finest radius."""
-    steps = max(check_count("num_scales", num_scales) - 1, 1)
+    steps = max(check_count("num_scales", num_scales, most=MOST_SCALES) - 1, 1)
     if not 0 < check_number("max_radius", max_radius) < math.inf:
         raise ValueError(f"max_radius must be positive and finite, got {max_radius!r}")
     logarithm = DIGITS.ln(Decimal(float(max_radius)))

@@ -162,8 +162,10 @@ def sphere2vec(
     if frequency_list not in FREQUENCY_LISTS:
         raise ValueError(unknown("frequency list", frequency_list, FREQUENCY_LISTS))
     if frequency_list == "power":
-        if variant not in ("sphereM+", "dfs") or seamless:
-            raise ValueError("TorchSpatial has the power list for sphereM+ and dfs alone, and never seamless")
+        if variant not in ("sphereM+", "dfs") or seamless or finest_km is not None:
+            raise ValueError(
+                "TorchSpatial has the power list for sphereM+ and dfs alone, never seamless or with finest_km"
+            )
         turns = power(num_scales, max_radius)
     else:
         turns = geometric(num_scales, min_radius, max_radius)
@@ -240,7 +242,7 @@ def nerf(*, num_scales: int = 16, dtype: torch.dtype | None = None) -> Sinusoida
     ----------
     Mildenhall et al. 2020, "NeRF", ECCV; on the sphere Mai et al. 2023 (ISPRS).
     """
-    check_count("num_scales", num_scales)
+    num_scales = check_count("num_scales", num_scales, most=50)  # finer ones are below float64's digits
     return Sinusoidal(nerf_axes([Decimal(2) ** s for s in range(num_scales)]), dtype=dtype)
 
 

@@ -43,7 +43,7 @@ class Siren(nn.Module):
     ) -> None:
         super().__init__()
         hidden_dim = check_count("hidden_dim", hidden_dim)
-        num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0)
+        num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0, most=256)
         dropout = check_dropout(dropout)
         if not 0 < check_number("omega_0", omega_0) < math.inf:
             raise ValueError(f"omega_0 must be positive and finite, got {omega_0!r}")

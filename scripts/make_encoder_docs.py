@@ -18,7 +18,8 @@ HEAD = """# Encoders
 Made by `python scripts/make_encoder_docs.py` from the registry: one row for each name of `locenc.list_encoders()`, with
 its default options. "Jump at ±180°" is the largest difference of a feature between longitudes 180 and -180, over all
 latitudes; "at the poles" the largest difference between two longitudes at a pole: 0 means that the features are
-continuous there.
+continuous there. (Sines range from -1 to 1, so 2 is the most; rff's columns have the amplitude sqrt(2 / columns), and
+tile's are initial values.)
 
 | name | columns | network | jump at ±180° | at the poles |
 | --- | --- | --- | --- | --- |

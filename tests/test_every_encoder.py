@@ -353,7 +353,8 @@ def test_slopes_agree_with_the_formula(name: str, dtype: torch.dtype, rtol: floa
         lonlat = torch.tensor(point, dtype=torch.float64)
         slopes = torch.autograd.functional.jacobian(encoder, lonlat)
         exact = formulas.slopes(name, point, weights=weights(encoder), **options)
-        assert_within(slopes, exact, rtol * np.abs(exact).max())
+        # Sums over learned tensors round more often than a product of two sinusoids.
+        assert_within(slopes, exact, (5 if name in TRAINED else 1) * rtol * np.abs(exact).max())
 
 
 def test_slopes_are_the_same_a_turn_away(encoder) -> None:

@@ -8,6 +8,7 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -106,12 +107,19 @@ def rewrite(folder: Path, change: dict[str, object]) -> None:
         ({"position": {"name": "sphereC"}}, "unknown encoder 'sphereC'"),
         ({"position": None}, "does not describe an encoder: position is None"),
         ({"dtype": "no_dtype"}, "does not describe an encoder"),
-        ({"dim": 10**9}, r"dim is 1000000000; counts stay below 1,048,576"),
+        ({"format_version": 0}, "names format_version 0, which never was"),
+        ({"dim": 10**9}, r"dim is 1000000000; counts stay below 16,777,216"),
         ({"dim": "6"}, "dim must be a whole number"),
         ({"dim": True}, "dim must be a whole number"),
         ({"dim": 10**6}, r"should be \(1000000,\), is \(6,\)"),
-        ({"position": {"name": "sphere2vec-dfs", "num_scales": 10**4}}, r"should be \(5, 400040000\), is \(5, 9\)"),
-        ({"position": {"name": "wrap", "date": [0] * 100}}, r"position\.date is \[0, 0"),
+        ({"position": {"name": "sphere2vec-dfs", "num_scales": 4000}}, r"should be \(5, 64016000\), is \(5, 9\)"),
+        ({"position": {"name": "nerf", "num_scales": 2**20}}, "num_scales must be a whole number from 1 to 50"),
+        (
+            {"network": {"name": "ffn", "num_hidden_layers": 2**20}},
+            "num_hidden_layers must be a whole number from 0 to 256",
+        ),
+        ({"position": {"name": "wrap", "date": "no"}}, "date of 'wrap' must be True or False, got 'no'"),
+        ({"position": {"name": "wrap", "date": [0] * 5000}}, r"position\.date is \[0, 0"),
         ({"network": {"name": "ffn", "hidden_dim": 1e400}}, r"network\.hidden_dim is inf"),
         ({"coordinate_order": ["latitude", "longitude"]}, r"has coordinate_order \['latitude', 'longitude'\]"),
         ({"crs": "EPSG:3857"}, "has crs 'EPSG:3857'"),
@@ -188,3 +196,35 @@ def test_constants_of_a_wrap_with_an_extent_survive_to_empty() -> None:
     filled = copy.deepcopy(encoder).to("meta").to_empty(device="cpu")
     filled.load_state_dict(encoder.state_dict())
     assert torch.equal(filled(POINTS), encoder(POINTS))
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    encoder = tiny()
+    encoder.network.config = {**encoder.network.config, "note": "x" * 5000}
+    with pytest.raises(ValueError, match=r"network\.note is 'xxx"):
+        encoder.save_pretrained(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numpy_numbers_among_the_options(tmp_path: Path) -> None:
+    options = {"name": "ffn", "hidden_dim": np.int64(5), "dropout": np.float32(0.5)}
+    encoder = locenc.create("wrap", dim=np.int64(6), network=options).eval()
+    encoder.save_pretrained(tmp_path)
+    assert torch.equal(locenc.from_pretrained(tmp_path)(POINTS), encoder(POINTS))
+
+
+def test_a_registered_encoder_without_a_dtype(tmp_path: Path) -> None:
+    @locenc.register("test-without-dtype")
+    class Plain(locenc.PositionEncoder):
+        def __init__(self, *, values: tuple[float, ...] = (1.0,) * 100) -> None:
+            super().__init__(2)
+
+        def features(self, lonlat: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+            return (lonlat / 180).to(dtype)
+
+    try:
+        encoder = locenc.create("test-without-dtype", dim=6).eval()
+        encoder.save_pretrained(tmp_path)
+        assert torch.equal(locenc.from_pretrained(tmp_path)(POINTS), encoder(POINTS))
+    finally:
+        del registry._ENTRIES["test-without-dtype"]

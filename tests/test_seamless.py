@@ -142,7 +142,7 @@ def test_values_agree_with_the_formula(name: str) -> None:
 def test_what_cannot_be_seamless_says_so() -> None:
     with pytest.raises(ValueError, match=r"theory's directions are oblique.*seamless is for grid"):
         locenc.position_encoder("space2vec-theory", seamless=True)
-    with pytest.raises(ValueError, match=r"power list for sphereM.* and dfs alone, and never seamless"):
+    with pytest.raises(ValueError, match=r"power list for sphereM.* and dfs alone, never seamless"):
         locenc.position_encoder("sphere2vec-dfs", seamless=True, frequency_list="power")
     with pytest.raises(ValueError, match=r"power list for sphereM"):
         locenc.position_encoder("sphere2vec-sphereC", frequency_list="power")
