@@ -111,7 +111,7 @@ def feed_forward(
         "name": "ffn",
         "hidden_dim": len(first),
         "num_hidden_layers": num_hidden,
-        "activation": checkpoint.setting("spa_f_act"),
+        "activation": _activation(checkpoint),
         "dropout": checkpoint.number("dropout", 0.5),
         "layer_norm": layer_norm,
         "skip": skip,
@@ -126,7 +126,7 @@ def one_layer(
     network = {
         "name": "ffn",
         "num_hidden_layers": 0,
-        "activation": checkpoint.setting("spa_f_act"),
+        "activation": _activation(checkpoint),
         "dropout": checkpoint.number("dropout", 0.5),
     }
     weights = {"layers.0.linear.weight": weight, "layers.0.linear.bias": bias}
@@ -164,6 +164,11 @@ def class_head(weight: Tensor | None, bias: Tensor | None = None) -> nn.Module |
     state = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}
     linear.load_state_dict({key: _own(value) for key, value in state.items()}, assign=True)
     return nn.Sequential(linear, nn.Sigmoid()).requires_grad_(True).eval()
+
+
+def _activation(checkpoint: Checkpoint) -> Any:
+    name = checkpoint.setting("spa_f_act")
+    return name.lower() if isinstance(name, str) else name
 
 
 def _own(tensor: Tensor) -> Tensor:

@@ -13,6 +13,8 @@ from locenc._names import check_count
 from locenc.compat._files import read_pickle, read_safetensors
 
 _REQUIRED = object()
+#: What parallel training and Lightning put before every key.
+_WRAPPERS = ("module.", "model.")
 _FLAGS: dict[bool, tuple[Any, ...]] = {
     True: (True, "T", "t", "True", "true", "1"),  # 1 and 1.0 equal True
     False: (False, "F", "f", "False", "false", "0"),
@@ -45,22 +47,26 @@ class Checkpoint:
     extent: Any = None
 
     def setting(self, name: str, default: Any = _REQUIRED) -> Any:
-        """One of ``params``.
+        """One of ``params``; None is as good as absent.
 
         Raises
         ------
         ValueError
             If it is not there and has no default.
         """
-        value = self.params.get(name, default)
+        value = self.params.get(name)
+        value = default if value is None else value
         if value is _REQUIRED:
             raise self.error(f"its settings have no {name!r}, which decides how the encoder is built")
         return value
 
     def count(self, name: str) -> int:
         """A setting that counts scales or degrees: each has at least one column, or row, in some weight."""
+        value = self.setting(name)
+        if (isinstance(value, str) and value.isdecimal()) or (isinstance(value, float) and value.is_integer()):
+            value = int(value)
         try:
-            value = check_count(name, self.setting(name))
+            value = check_count(name, value)
         except ValueError as error:
             raise self.error(str(error)) from error
         largest = max((size for tensor in self.state.values() for size in tensor.shape), default=0)
@@ -141,7 +147,9 @@ def read_checkpoint(
     optimizer = content.get("optimizer")
     if not isinstance(optimizer, Mapping):
         optimizer = {}
-    tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+    tensors = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    while prefix := next((one for one in _WRAPPERS if tensors and all(key.startswith(one) for key in tensors)), ""):
+        tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
     return Checkpoint(path, params, tensors, optimizer, anchors, extent)
 
 

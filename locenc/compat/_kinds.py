@@ -103,7 +103,8 @@ def rff(checkpoint: Checkpoint) -> LocationEncoder:
     shift = checkpoint.tensor("spa_enc.position_encoder.shift", "spa_enc.shift").double()
     options = {
         "num_features": directions.shape[-1],
-        "kernel_size": checkpoint.number("rbf_kernel_size"),
+        # The directions are in the file, whatever they were drawn with.
+        "kernel_size": checkpoint.number("rbf_kernel_size", 1.0) or 1.0,
         "extent": extent(checkpoint),
     }
     return feed_forward(checkpoint, "rff", options, buffers={"directions": directions, "shift": shift})

@@ -151,6 +151,33 @@ def test_spellings_of_true_and_false(yes: Any, no: Any, tmp_path: Path) -> None:
         assert max_error(locenc.load_torchspatial(path).encoder(POINTS), expected) < 1e-9
 
 
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("rff", {"rbf_kernel_size": None}),
+        ("rff", {"rbf_kernel_size": 0}),
+        ("xyz", {"dropout": None}),
+        ("Sphere2Vec-sphereC", {"freq_init": None}),
+        ("Sphere2Vec-sphereC", {"frequency_num": 4.0}),
+        ("Sphere2Vec-sphereC", {"frequency_num": "4"}),
+        ("Sphere2Vec-sphereC", {"frequency_num": np.float64(4)}),
+        ("xyz", {"spa_f_act": "LeakyReLU"}),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["module.", "model.", "model.module."])
+def test_other_spellings_of_one_file(kind: str, changes: dict[str, Any], prefix: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.pth.tar"
+    _, expected = file_of(kind, path)
+    content = torch.load(path)
+    content["params"] |= changes
+    content["state_dict"] = {f"{prefix}{key}": value for key, value in content["state_dict"].items()} | {3: 4}
+    torch.save(content, path)
+    encoder, head, _ = locenc.load_torchspatial(path)
+    assert max_error(encoder(POINTS), expected) < 1e-9
+    assert head is not None
+    assert encoder.config["network"]["dropout"] == 0.5
+
+
 def test_power_list_of_one_radius(tmp_path: Path) -> None:
     """TorchSpatial's default max_radius of 1 makes all scales of M+ and dfs the same."""
     for kind in ("Sphere2Vec-sphereM+", "Sphere2Vec-dfs"):
@@ -330,7 +357,7 @@ def test_safetensors_with_settings_beside_it(tmp_path: Path) -> None:
             {"frequency_num": 10**9},
             r"frequency_num=1000000000, but no weight in it has more than",
         ),
-        ("Sphere2Vec-sphereC", {"frequency_num": "4"}, "frequency_num must be a whole number"),
+        ("Sphere2Vec-sphereC", {"frequency_num": "4.5"}, "frequency_num must be a whole number"),
         ("Sphere2Vec-sphereC", {"hidden_dim": 8}, r"params say hidden_dim=8, but its weights have 7"),
         ("Sphere2Vec-sphereC", {"num_hidden_layer": 2}, r"params say num_hidden_layer=2, but its weights have 1"),
         ("Sphere2Vec-sphereC", {"hidden_dim": [7]}, r"params say hidden_dim=\[7\]"),
