@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from locenc.compat._checkpoint import Checkpoint
 from locenc.compat._columns import reorder
+from locenc.compat._files import check_floating
 from locenc.location_encoder import LocationEncoder
 from locenc.registry import create
 
@@ -41,6 +42,7 @@ def build(
     ValueError
         If a tensor is missing, left over, or of another shape.
     """
+    check_floating(path, {**weights, **(buffers or {})})
     try:
         with torch.random.fork_rng(devices=[]):  # what is drawn here is replaced: the caller's numbers stay
             encoder = create(name, dim=dim, network=network, **options)
@@ -150,15 +152,17 @@ def residual_weights(theirs: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], i
 
 def residual(checkpoint: Checkpoint, name: str, options: Mapping[str, Any]) -> LocationEncoder:
     """Build a position encoder with the residual network of Mac Aodha et al., ``feats``."""
-    width = len(checkpoint.tensor("feats.0.weight"))
+    width = len(checkpoint.matrix("feats.0.weight"))
     weights, depth = residual_weights(checkpoint.state)
     return build(checkpoint.path, name, options, {"name": "residual", "depth": depth}, weights, dim=width)
 
 
-def class_head(weight: Tensor | None, bias: Tensor | None = None) -> nn.Module | None:
-    """Sigmoid of a linear layer ``(classes, dim)``: (..., dim) to P(class), (..., classes); None for no weight."""
-    if weight is None:
-        return None
+def class_head(checkpoint: Checkpoint) -> nn.Module:
+    """Sigmoid of a linear layer ``class_emb``, (classes, dim): (..., dim) to P(class), (..., classes)."""
+    weight, bias = checkpoint.matrix("class_emb.weight"), checkpoint.state.get("class_emb.bias")
+    check_floating(checkpoint.path, {"class_emb.weight": weight})
+    if bias is not None and (bias.shape != weight.shape[:1] or bias.dtype != weight.dtype):
+        raise checkpoint.error(f"class_emb.bias does not fit class_emb.weight, {tuple(weight.shape)}")
     with torch.device("meta"):
         linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
     state = {"weight": weight} if bias is None else {"weight": weight, "bias": bias}

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from locenc._names import check_count
-from locenc.compat._files import read_pickle, read_safetensors
+from locenc.compat._files import check_stored, read_pickle, read_safetensors
 
 _REQUIRED = object()
 #: What parallel training and Lightning put before every key.
@@ -105,6 +105,13 @@ class Checkpoint:
                 return self.state[name]
         raise self.error(f"it has no tensor {' or '.join(map(repr, names))}; there are: {', '.join(self.state)}")
 
+    def matrix(self, *names: str) -> Tensor:
+        """As `tensor`, of two dimensions."""
+        found = self.tensor(*names)
+        if found.ndim != 2:
+            raise self.error(f"its tensor {' or '.join(names)} should be a matrix, is {tuple(found.shape)}")
+        return found
+
     def under(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose keys begin with a prefix, by the rest of their keys."""
         return {key.removeprefix(prefix): value for key, value in self.state.items() if key.startswith(prefix)}
@@ -150,6 +157,7 @@ def read_checkpoint(
     tensors = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
     while prefix := next((one for one in _WRAPPERS if tensors and all(key.startswith(one) for key in tensors)), ""):
         tensors = {key.removeprefix(prefix): value for key, value in tensors.items()}
+    check_stored(path, tensors)
     return Checkpoint(path, params, tensors, optimizer, anchors, extent)
 
 
@@ -169,6 +177,6 @@ def _read_json(weights: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no {path}: the settings of {weights.name} are expected beside it")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON ({error}); download it again") from error
     return content if isinstance(content, dict) else {}

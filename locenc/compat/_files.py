@@ -1,5 +1,6 @@
 """Reading checkpoint files of other projects: nothing in them is run, and none may fill the memory."""
 
+import pickle
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,20 +13,53 @@ from torch import Tensor
 #: Largest checkpoint that is read unless told otherwise: 4 GiB when unpacked.
 MAX_BYTES = 4 << 30
 
-_NUMBERS = [np.bool_, np.int32, np.int64, np.float32, np.float64]
 _SCALAR: Any = np.float64().__reduce__()[0]
-# Numbers of NumPy stand among the settings of some checkpoints; `scalar` has had two addresses.
+
+
+def _check_kind(dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "biufU":
+        raise pickle.UnpicklingError(f"NumPy values of dtype {dtype}")
+
+
+def _scalar(dtype: np.dtype[Any], data: bytes) -> Any:
+    _check_kind(dtype)
+    return _SCALAR(dtype, data)
+
+
+class _Array(np.ndarray[Any, np.dtype[Any]]):
+    """Stands for NumPy's own array in a file: what is made is empty, and what fills it is plain numbers or text."""
+
+    def __new__(cls, *_: Any) -> "_Array":
+        return super().__new__(cls, (0,), np.uint8)
+
+    def __setstate__(self, state: Any) -> None:
+        _check_kind(state[2])
+        super().__setstate__(state)
+
+
+def _array(*_: Any) -> _Array:
+    return _Array()
+
+
+def _no_bytes() -> bytes:
+    return b""
+
+
+# Values of NumPy stand among the settings of some checkpoints; its functions have had two addresses.
 _ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
-    *((_SCALAR, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((_scalar, f"numpy.{core}.multiarray.scalar") for core in ("core", "_core")),
+    *((_array, f"numpy.{core}.multiarray._reconstruct") for core in ("core", "_core")),
+    (_Array, "numpy.ndarray"),
+    (_no_bytes, "builtins.bytes"),  # the content of an empty array
     np.dtype,
-    *(type(np.dtype(number)) for number in _NUMBERS),
+    *{type(np.dtype(code)) for code in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"] + "U"},
 ]
 
 
 def read_pickle(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """Read a file that ``torch.save`` wrote, on the CPU, without running code from it.
 
-    Tensors, plain Python values and NumPy numbers are read.
+    Tensors, plain Python values and NumPy's numbers, texts and arrays of them are read.
 
     Parameters
     ----------
@@ -74,6 +108,32 @@ def read_safetensors(path: str | Path) -> dict[str, Tensor]:
         return load_file(path)
     except SafetensorError as error:
         raise ValueError(f"{path} is no safetensors file or is damaged ({error}); download it again") from error
+
+
+def check_stored(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that are sparse, quantised or without numbers.
+
+    Raises
+    ------
+    ValueError
+        Naming the file and the tensor.
+    """
+    for key, value in tensors.items():
+        if value.layout is not torch.strided or value.is_meta or value.is_quantized:
+            raise ValueError(f"{path}: {key} is a sparse or quantised tensor, or has no numbers; plain ones are needed")
+
+
+def check_floating(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that are no floating-point numbers.
+
+    Raises
+    ------
+    ValueError
+        Naming the file and the tensor.
+    """
+    for key, value in tensors.items():
+        if not value.is_floating_point():
+            raise ValueError(f"{path}: weights must be floating-point numbers, not {value.dtype}, which {key} has")
 
 
 def _check_file(path: Path) -> None:
@@ -138,6 +198,12 @@ def _reason(path: Path, error: Exception) -> str:
             f"{path} holds more than weights and plain values: {', '.join(sorted(foreign))}. Loading that can run any "
             "code, so it is refused. If you trust the file, load it once with torch.load(path, weights_only=False), "
             "keep what is needed (usually checkpoint['state_dict'] and plain settings) and torch.save that"
+        )
+    _, unpickler, problem = str(error).partition("WeightsUnpickler error: ")
+    if unpickler:
+        return (
+            f"{path} holds content that is not supported ({problem.strip().splitlines()[0]}): weights, plain Python "
+            "values and numbers of NumPy are; or it is damaged"
         )
     return (
         f"{path} is damaged ({str(error).splitlines()[0] if str(error) else type(error).__name__}); download it again"

@@ -38,18 +38,15 @@ def load(checkpoint: Checkpoint, kinds: Mapping[str, Kind], *, hint: str = "") -
     if name not in kinds:
         raise checkpoint.error(unknown("spa_enc_type", name, kinds, hint=hint))
     encoder = kinds[name](checkpoint)
-    weight = checkpoint.state.get("class_emb.weight") if _head_was_trained(checkpoint) else None
-    return Loaded(encoder, class_head(weight, checkpoint.state.get("class_emb.bias")), checkpoint.params)
+    trained = "class_emb.weight" in checkpoint.state and _head_was_trained(checkpoint)
+    return Loaded(encoder, class_head(checkpoint) if trained else None, checkpoint.params)
 
 
 def _head_was_trained(checkpoint: Checkpoint) -> bool:
     """Whether Adam holds moments of the class embeddings' shape; where it holds none at all, nothing is known."""
-    moments = [
-        value.shape
-        for entry in dict(checkpoint.optimizer.get("state") or {}).values()
-        for key, value in dict(entry).items()
-        if key == "exp_avg" and isinstance(value, torch.Tensor)
-    ]
+    state = checkpoint.optimizer.get("state")
+    entries = [entry for entry in state.values() if isinstance(entry, Mapping)] if isinstance(state, Mapping) else []
+    moments = [entry["exp_avg"].shape for entry in entries if isinstance(entry.get("exp_avg"), torch.Tensor)]
     weight = checkpoint.state.get("class_emb.weight")
     return not moments or weight is None or weight.shape in moments
 
@@ -88,7 +85,7 @@ def plain(name: str) -> Kind:
 
 def nerf(checkpoint: Checkpoint) -> LocationEncoder:
     """NeRF; the number of scales is that of its columns, whatever frequency_num says (TorchSpatial never passes it)."""
-    columns = checkpoint.tensor("spa_enc.ffn.layers.0.linear.weight").shape[1]
+    columns = checkpoint.matrix("spa_enc.ffn.layers.0.linear.weight").shape[1]
     return feed_forward(checkpoint, "nerf", {"num_scales": columns // 6})
 
 
@@ -99,7 +96,7 @@ def naive(checkpoint: Checkpoint) -> LocationEncoder:
 
 def rff(checkpoint: Checkpoint) -> LocationEncoder:
     """Random Fourier features, their drawn directions in the file."""
-    directions = checkpoint.tensor("spa_enc.position_encoder.dirvec", "spa_enc.dirvec").double()
+    directions = checkpoint.matrix("spa_enc.position_encoder.dirvec", "spa_enc.dirvec").double()
     shift = checkpoint.tensor("spa_enc.position_encoder.shift", "spa_enc.shift").double()
     options = {
         "num_features": directions.shape[-1],
@@ -112,7 +109,7 @@ def rff(checkpoint: Checkpoint) -> LocationEncoder:
 
 def rbf(checkpoint: Checkpoint) -> LocationEncoder:
     """Gaussians around anchors, which the caller gives: the file names rows of a data set alone."""
-    count = checkpoint.tensor("spa_enc.ffn.layers.0.linear.weight").shape[1]
+    count = checkpoint.matrix("spa_enc.ffn.layers.0.linear.weight").shape[1]
     if checkpoint.anchors is None:
         raise checkpoint.error(
             f"an rbf encoder needs its {count} anchors, and the file has only their rows in the training set "
@@ -139,7 +136,14 @@ def extent(checkpoint: Checkpoint) -> list[float]:
         return [float(value) for value in checkpoint.extent]
     if checkpoint.params.get("num_epochs") == 0:
         return list(WORLD)
-    return [float(value) for value in checkpoint.params.get("map_range") or WORLD]
+    value = checkpoint.setting("map_range", WORLD)
+    try:
+        numbers = [] if isinstance(value, str) else [float(number) for number in value]
+    except (TypeError, ValueError):
+        numbers = []
+    if len(numbers) != 4:
+        raise checkpoint.error(f"its settings say map_range={value!r}, which is not (west, east, south, north)")
+    return numbers
 
 
 def geo_prior(checkpoint: Checkpoint) -> LocationEncoder:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from locenc.compat._build import build
-from locenc.compat._files import read_pickle, read_safetensors
+from locenc.compat._files import check_floating, check_stored, read_pickle, read_safetensors
 from locenc.compat._loaded import Loaded
 
 _IN_WHEEL = Path("model", "weights", "location_encoder_weights.pth")
@@ -50,7 +50,7 @@ def load_geoclip(path: str | Path | None = None) -> Loaded:
     weights: dict[str, Tensor] = {}
     for key, value in (content if isinstance(content, dict) else {}).items():
         match = _KEY.fullmatch(str(key).removeprefix("location_encoder."))
-        if match is None:
+        if match is None or not isinstance(value, Tensor):
             continue
         branch, direction, layer, part, last = match.groups()
         if direction:
@@ -65,6 +65,19 @@ def load_geoclip(path: str | Path | None = None) -> Loaded:
             f"{path} does not hold GeoCLIP's location encoder: expected LocEnc0.capsule.0.b, LocEnc0.capsule.1.weight, "
             "LocEnc0.head.0.weight and so on"
         )
+    for named in ({f"LocEnc{i}.capsule.0.b": value for i, value in directions.items()}, weights):
+        check_stored(path, named)
+        check_floating(path, named)
+    shape = directions[0].shape
+    for i, value in directions.items():
+        largest = float(value.abs().max()) if value.numel() else 0.0
+        if value.ndim != 2 or value.shape != shape or not 1e-30 < largest < 1e30:
+            raise ValueError(
+                f"{path}: LocEnc{i}.capsule.0.b should have directions, finite, not all zero and as many in each branch"
+                f"; it is {tuple(value.shape)}, the largest {largest}"
+            )
+    if any(weights[key].ndim != 2 for key in ("0.head.weight", "0.0.weight")):
+        raise ValueError(f"{path}: weights of GeoCLIP's layers should be matrices")
     num_hidden = sum(re.fullmatch(r"0\.\d+\.weight", key) is not None for key in weights)
     network = {
         "name": "geoclip",

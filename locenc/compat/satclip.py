@@ -50,7 +50,7 @@ def load_satclip(path: str | Path) -> Loaded:
     checkpoint = read_checkpoint(path, settings="hyper_parameters")
     kind, network = checkpoint.setting("le_type"), checkpoint.setting("pe_type")
     for name, value, known in (("le_type", kind, _POSITIONS), ("pe_type", network, _NETWORKS)):
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             raise checkpoint.error(unknown(name, value, known))
     weights = {key[key.index("nnet.") + 5 :]: value for key, value in checkpoint.state.items() if "nnet." in key}
     config, weights, first, dim = _NETWORKS[network](checkpoint, weights)
@@ -169,6 +169,8 @@ _Network = tuple[dict[str, Any], dict[str, Tensor], str, int]
 def _take(checkpoint: Checkpoint, weights: dict[str, Tensor], key: str) -> Tensor:
     if key not in weights:
         raise checkpoint.error(f"its network {checkpoint.setting('pe_type')!r} has no tensor {key!r}")
+    if key.endswith("weight") and weights[key].ndim != 2:
+        raise checkpoint.error(f"its tensor {key!r} should be a matrix, is {tuple(weights[key].shape)}")
     return weights[key]
 
 
@@ -193,7 +195,7 @@ def _mlp(checkpoint: Checkpoint, theirs: dict[str, Tensor]) -> _Network:
     if len(layers) < 2 or layers != list(range(0, 2 * len(layers), 2)):
         raise checkpoint.error("its network 'mlp' should have nnet.features.0.weight, nnet.features.2.weight and so on")
     weights = {key.replace("features.", "branches.0."): value for key, value in theirs.items()}
-    last = theirs[f"features.{layers[-1]}.weight"]
+    last = _take(checkpoint, theirs, f"features.{layers[-1]}.weight")
     config = {
         "name": "geoclip",
         "num_branches": 1,

@@ -36,7 +36,7 @@ def load_sinr(path: str | Path) -> Loaded:
     al. 2019, "Presence-only geographical priors for fine-grained image classification", ICCV.
     """
     checkpoint = read_checkpoint(path)
-    head = class_head(checkpoint.tensor("class_emb.weight"), checkpoint.state.get("class_emb.bias"))
+    head = class_head(checkpoint)
     encoder = _sinr(checkpoint) if "input_enc" in checkpoint.params else geo_prior(checkpoint)
     return Loaded(encoder, head, checkpoint.params)
 
@@ -49,7 +49,7 @@ def _sinr(checkpoint: Checkpoint) -> LocationEncoder:
             "nor in this library. Models with input_enc 'sin_cos' can be loaded; for others use SINR's own code"
         )
     if model == "LinNet":
-        width = checkpoint.tensor("class_emb.weight").shape[1]
+        width = checkpoint.matrix("class_emb.weight").shape[1]
         return build(checkpoint.path, "wrap", {}, {"name": "identity"}, {}, dim=width)
     if model != "ResidualFCNet":
         raise checkpoint.error(f"its model is {model!r}; SINR's 'ResidualFCNet' and 'LinNet' can be loaded")

@@ -165,7 +165,7 @@ def _theorydiag(checkpoint: Checkpoint) -> LocationEncoder:
 
 def _tile(checkpoint: Checkpoint) -> LocationEncoder:
     """One vector for the whole globe: TorchSpatial's cells are a million degrees wide, whatever was asked for."""
-    table = checkpoint.tensor("spa_enc.position_encoder.embedding.weight", "spa_enc.embedding.weight")
+    table = checkpoint.matrix("spa_enc.position_encoder.embedding.weight", "spa_enc.embedding.weight")
     if len(table) != 1:
         raise checkpoint.error(
             f"its table has {len(table)} cells, but the file does not say how large they are; TorchSpatial's own files "
@@ -177,7 +177,7 @@ def _tile(checkpoint: Checkpoint) -> LocationEncoder:
 
 def _spherical_harmonics(checkpoint: Checkpoint) -> LocationEncoder:
     """SatCLIP's harmonics; the degree is that of the columns (it is 8: TorchSpatial never passes another)."""
-    columns = checkpoint.tensor("spa_enc.ffn.layers.0.linear.weight").shape[1]
+    columns = checkpoint.matrix("spa_enc.ffn.layers.0.linear.weight").shape[1]
     options = {"num_degrees": math.isqrt(columns), "normalization": "satclip"}
     return feed_forward(checkpoint, "spherical-harmonics", options)
 

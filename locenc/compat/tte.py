@@ -12,7 +12,7 @@ from torch import Tensor
 
 from locenc._weights import CONFIG, WEIGHTS
 from locenc.compat._build import build
-from locenc.compat._files import read_pickle, read_safetensors
+from locenc.compat._files import check_stored, read_pickle, read_safetensors
 from locenc.compat._loaded import Loaded
 
 _TOKENS = "semantic_registers."
@@ -115,7 +115,7 @@ def _read_config(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no {path}: it says how the weights beside it are used; download it too")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no JSON ({error}); download it again") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path} does not hold settings: expected a JSON object, got {type(config).__name__}")
@@ -137,7 +137,8 @@ def _read_checkpoint(path: Path) -> tuple[Mapping[str, Any], dict[str, Any]]:
 
 def _location(path: Path, stored: Mapping[str, Any]) -> dict[str, Tensor]:
     """The tensors of the location encoder by the rest of their keys, all of one dtype."""
-    tensors = {key: value for key, value in stored.items() if isinstance(value, Tensor)}
+    tensors = {key: value for key, value in stored.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    check_stored(path, tensors)
     if any(key.startswith("model.") for key in tensors):
         tensors = {key.removeprefix("model."): value for key, value in tensors.items() if key.startswith("model.")}
     prefix = "location."

@@ -54,6 +54,51 @@ def test_reads_numbers_of_either_numpy(file: Path, tmp_path: Path) -> None:
     assert read_pickle(other)["params"] == CHECKPOINT["params"]
 
 
+SCALARS = [np.dtype(code).type(1) for code in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"]]
+
+
+def test_values_of_numpy(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    values = [*SCALARS, np.str_("grid")]
+    arrays = [
+        *(np.array([[value] * 3, [0] * 3], dtype=value.dtype) for value in SCALARS),
+        np.array(["a", "bcd"]),
+        np.arange(6.0).reshape(2, 3).T,
+        np.arange(3, dtype=">i4"),
+        np.zeros((0, 2)),
+    ]
+    torch.save({"values": values, "arrays": arrays}, path)
+    found = read_pickle(path)
+    assert found["values"] == values
+    assert [value.dtype for value in found["values"]] == [value.dtype for value in values]
+    for array, expected in zip(found["arrays"], arrays, strict=True):
+        np.testing.assert_array_equal(array, expected)
+        assert array.dtype == expected.dtype.newbyteorder("=")
+
+
+@pytest.mark.parametrize(
+    "value", [np.array([{}, 1]), np.array([(1, 2.0)], dtype="i4,f8"), np.datetime64("2020-01-01"), np.array([1j])]
+)
+def test_what_is_not_supported_is_not_called_damage(value: object, tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    torch.save({"value": value}, path)
+    with pytest.raises(ValueError, match=r"model\.pt holds (content that is not supported|more than)") as caught:
+        read_pickle(path)
+    assert "download" not in str(caught.value)
+
+
+class Sizes:
+    """Pickles into a call of NumPy's array with a size."""
+
+    def __reduce__(self) -> tuple:
+        return np.ndarray, ((1 << 50,), "O")
+
+
+def test_no_array_is_made_by_its_size(tmp_path: Path) -> None:
+    torch.save(Sizes(), tmp_path / "model.pt")
+    assert read_pickle(tmp_path / "model.pt").size == 0
+
+
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     for read in (read_pickle, read_safetensors):
         with pytest.raises(FileNotFoundError, match=r"absent\.pt.*download"):
