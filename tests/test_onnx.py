@@ -4,6 +4,7 @@ import inspect
 import io
 import warnings
 
+import onnxruntime
 import pytest
 import torch
 
@@ -20,7 +21,6 @@ POINTS = torch.tensor(
 
 @pytest.mark.parametrize("name", locenc.list_encoders())
 def test_onnx(name: str) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
     options = inspect.signature(registry._ENTRIES[name].build).parameters
     encoder = locenc.create(name, dim=5, **{key: value for key, value in SMALL.items() if key in options}).eval()
     with warnings.catch_warnings():
