@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from locenc import kernels
 from locenc._names import check_count
-from locenc.kernels import reference
-from locenc.kernels.layout import COS, ELEMENTWISE, EQUAL_EARTH, LONLAT, ONE, SIN
+from locenc.kernels.layout import COS, ELEMENTWISE, EQUAL_EARTH, LONLAT, OBLIQUE, ONE, SIN
 from locenc.kernels.reference import exact
 from locenc.position import PositionEncoder
 
@@ -86,8 +86,8 @@ class RandomFourier(PositionEncoder):
         lon, lat = 2 * lon / (east - west), 2 * lat / (north - south)
         shift = self.shift - lon * (east + west) / 2 - lat * (north + south) / 2
         frequencies = torch.stack([lon, lat, shift], 1) / exact(math.pi)
-        layout = (LONLAT, 1, self.out_dim, ELEMENTWISE, 0, COS, 0, ONE)
-        return reference.sinusoids(lonlat, frequencies, layout, dtype) * math.sqrt(2 / self.out_dim)
+        layout = (LONLAT, 1, self.out_dim, OBLIQUE, ELEMENTWISE, 0, COS, 0, ONE)
+        return kernels.sinusoids(lonlat, frequencies, layout, math.sqrt(2 / self.out_dim), dtype)
 
 
 class EqualEarthFourier(PositionEncoder):
@@ -143,5 +143,5 @@ class EqualEarthFourier(PositionEncoder):
         widths, count, _ = self.directions.shape
         frequencies = self.directions.to(torch.float64).flatten(0, 1) * exact(2 * self.SCALE)
         blocks = [(ELEMENTWISE, width, function, 0, ONE) for width in range(widths) for function in (COS, SIN)]
-        layout = (EQUAL_EARTH, widths, *[count] * widths, *(field for block in blocks for field in block))
-        return reference.sinusoids(lonlat, frequencies, layout, dtype)
+        layout = (EQUAL_EARTH, widths, *[count, OBLIQUE] * widths, *(field for block in blocks for field in block))
+        return kernels.sinusoids(lonlat, frequencies, layout, 1.0, dtype)

@@ -10,9 +10,9 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
+from locenc import kernels
 from locenc._names import check_count, unknown
 from locenc.coords import KM_PER_DEGREE
-from locenc.kernels import reference
 from locenc.kernels.layout import LONLAT
 from locenc.position import PositionEncoder
 from locenc.scales import Scales, geometric, odd, positive_km, power
@@ -50,7 +50,7 @@ class Sinusoidal(PositionEncoder):
 
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
-        return reference.sinusoids(lonlat, self.frequencies, self._layout, dtype)
+        return kernels.sinusoids(lonlat, self.frequencies, self._layout, 1.0, dtype)
 
 
 def sphere_c(scales: Scales) -> Spec:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from locenc.kernels.layout import BLOCK_FIELDS, COS, DIMENSIONS, ELEMENTWISE, LONLAT, ONE, OUTER, SIN, XYZ
+from locenc.kernels.layout import BLOCK_FIELDS, COS, DIMENSIONS, ELEMENTWISE, LONLAT, OBLIQUE, ONE, OUTER, SIN, XYZ
 
 #: Forty digits: every frequency is computed with these and rounded once.
 DIGITS = Context(prec=40)
@@ -34,6 +34,12 @@ class Phase:
 
     def __len__(self) -> int:
         return len(self.coefficients)
+
+    @property
+    def axis(self) -> int:
+        """The one coordinate that all its forms depend on; `OBLIQUE` if there are several."""
+        used = {axis for row in self.coefficients for axis, weight in enumerate(row) if weight}
+        return used.pop() if len(used) == 1 else OBLIQUE
 
 
 @dataclass(frozen=True)
@@ -127,7 +133,8 @@ class Spec:
         """Lower to frequencies and layout; equal phases are stored once."""
         phases = list(dict.fromkeys(of for block in self.blocks for of, _ in block.factors))
         dimensions = {len(row) for of in phases for row in of.coefficients}
-        layout = [XYZ if dimensions == {DIMENSIONS[XYZ]} else LONLAT, len(phases), *(len(of) for of in phases)]
+        layout = [XYZ if dimensions == {DIMENSIONS[XYZ]} else LONLAT, len(phases)]
+        layout += [field for of in phases for field in (len(of), of.axis)]
         for block in self.blocks:
             factors = [field for of, function in block.factors for field in (phases.index(of), function)]
             layout += [block.combine, *[*factors, 0, ONE][: BLOCK_FIELDS - 1]]

@@ -7,9 +7,9 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
+from locenc import kernels
 from locenc._names import unknown
-from locenc.kernels import reference
-from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, ONE, SIN
+from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, OBLIQUE, ONE, SIN
 from locenc.position import PositionEncoder
 from locenc.random_fourier import WORLD, check_extent
 from locenc.sinusoidal import Sinusoidal
@@ -35,8 +35,8 @@ class WrapInExtent(PositionEncoder):
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
         blocks = [(ELEMENTWISE, axis, function, 0, ONE) for function in (SIN, COS) for axis in (0, 1)]
-        layout = (LONLAT, 2, 1, 1, *(field for block in blocks for field in block))
-        return reference.sinusoids(lonlat, self.frequencies, layout, dtype)
+        layout = (LONLAT, 2, 1, OBLIQUE, 1, OBLIQUE, *(field for block in blocks for field in block))
+        return kernels.sinusoids(lonlat, self.frequencies, layout, 1.0, dtype)
 
 
 class WrapWithDate(PositionEncoder):

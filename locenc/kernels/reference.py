@@ -7,16 +7,19 @@ in float64 before anything is rounded, so float32 features are exact to their la
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from locenc.kernels.layout import BLOCK_FIELDS, LONLAT, ONE, OUTER, XYZ
+from locenc.kernels.layout import LONLAT, ONE, OUTER, XYZ, blocks, phases
 
 RADIAN = math.pi / 180
 
 
-def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+def sinusoids(
+    lonlat: Tensor, frequencies: Tensor, layout: Sequence[int], amplitude: float, dtype: torch.dtype
+) -> Tensor:
     """Products of sinusoids of linear phases.
 
     Parameters
@@ -27,8 +30,10 @@ def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtyp
     frequencies : Tensor
         ``(K, D)`` float64, half turns per unit of the D coordinates that the layout names; a column more, where
         there is one, is added to the phases, in half turns.
-    layout : tuple of int
+    layout : sequence of int
         The coordinates and the columns; see `locenc.kernels.layout`.
+    amplitude : float
+        What every column is multiplied by.
     dtype : torch.dtype
         Of the features. Sines are float64 and rounded once; products of half-precision features are float32.
 
@@ -37,8 +42,8 @@ def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtyp
     Tensor
         ``(N, F)``.
     """
-    kind, count, fields = layout[0], layout[1], layout[2:]
-    points = coordinates(lonlat, kind)
+    layout = tuple(layout)
+    points = coordinates(lonlat, layout[0])
     half_turns = points[0][:, None] * frequencies[:, 0]
     for axis, values in enumerate(points[1:], 1):
         half_turns = half_turns + values[:, None] * frequencies[:, axis]
@@ -47,19 +52,19 @@ def sinusoids(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], dtyp
     angle = exact(math.pi) * (half_turns - 2 * torch.round(half_turns / 2))
 
     working = dtype if dtype == torch.float64 else torch.float32
-    lengths = list(fields[:count])
+    lengths = [length for length, _ in phases(layout)]
     waves = [torch.split(wave.to(working), lengths, dim=1) for wave in (angle.sin(), angle.cos())]
     columns = []
-    for block in range(count, len(fields), BLOCK_FIELDS):
-        combine, row_a, function_a, row_b, function_b = fields[block : block + BLOCK_FIELDS]
-        a = waves[function_a][row_a]
-        if function_b == ONE:
+    for block in blocks(layout):
+        a = waves[block.function_a][block.phase_a]
+        if block.function_b == ONE:
             columns.append(a)
-        elif combine == OUTER:
-            columns.append((a[:, :, None] * waves[function_b][row_b][:, None, :]).flatten(1))
+        elif block.combine == OUTER:
+            columns.append((a[:, :, None] * waves[block.function_b][block.phase_b][:, None, :]).flatten(1))
         else:
-            columns.append(a * waves[function_b][row_b])
-    return torch.cat(columns, dim=1).to(dtype)
+            columns.append(a * waves[block.function_b][block.phase_b])
+    features = torch.cat(columns, dim=1)
+    return (features if amplitude == 1 else features * amplitude).to(dtype)
 
 
 def coordinates(lonlat: Tensor, kind: int) -> tuple[Tensor, ...]:

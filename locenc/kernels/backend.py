@@ -1,0 +1,97 @@
+"""Which implementation runs: the fastest that can, unless one is asked for."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+
+BACKENDS = ("reference", "numba", "triton")
+
+
+class _Forced(threading.local):  # not a ContextVar, which torch.compile cannot trace
+    name: str | None = None
+
+
+_forced = _Forced()
+
+
+@contextmanager
+def backend(name: str | None) -> Iterator[None]:
+    """Ask for one implementation within a ``with`` block, in this thread.
+
+    Parameters
+    ----------
+    name : str or None
+        ``"reference"`` (plain torch: any device, any order of gradients), ``"numba"`` (CPU) or ``"triton"`` (CUDA).
+        None leaves the choice to the device again.
+
+    Raises
+    ------
+    ValueError
+        For another name.
+    RuntimeError
+        If that implementation cannot run here; the message says why. Calls within the block raise it too, for
+        coordinates on a device that it has no kernels for.
+
+    Notes
+    -----
+    A function that `torch.compile` has compiled keeps the implementation that it was compiled with.
+
+    Examples
+    --------
+    >>> encoder = locenc.position_encoder("xyz")
+    >>> with backend("reference"):
+    ...     encoder(torch.tensor([[0.0, 0.0]]))
+    tensor([[1., 0., 0.]])
+    """
+    if name is not None:
+        if name not in BACKENDS:
+            raise ValueError(f"unknown backend {name!r}; there are {', '.join(map(repr, BACKENDS))}")
+        if reason := missing(name):
+            raise RuntimeError(f"the {name} backend cannot run here: {reason}")
+    before, _forced.name = _forced.name, name
+    try:
+        yield
+    finally:
+        _forced.name = before
+
+
+def forced() -> str | None:
+    """The implementation that this thread asks for, or None."""
+    return _forced.name
+
+
+def chosen(device: str) -> str:
+    """Name of the implementation that runs for tensors of a device type."""
+    name = _forced.name
+    if name is None:
+        return "numba" if device == "cpu" and missing("numba") is None else "reference"
+    if name == "numba" and device != "cpu":
+        raise RuntimeError(f"the numba backend is for the CPU, but the coordinates are on {device}")
+    return name
+
+
+@cache
+def missing(name: str) -> str | None:
+    """Why an implementation cannot run on this machine, or None."""
+    if name == "triton":
+        return "this version of locenc has no CUDA kernels yet; on CUDA the reference runs"
+    return _numba_missing() if name == "numba" else None
+
+
+def _numba_missing() -> str | None:
+    try:
+        numba = import_module("numba")
+    except ImportError as error:
+        return f"numba cannot be imported ({error})"
+    except Exception as error:  # a broken installation raises anything: AttributeError, SystemError, OSError
+        return f"numba fails to import ({type(error).__name__}: {error})"
+    if numba.config.DISABLE_JIT:
+        return "NUMBA_DISABLE_JIT is set"
+    from locenc.kernels.processor import processor
+
+    cpu = processor()
+    if not cpu.fuses:
+        return f"the CPU that numba compiles for ({cpu.name}) has no fused multiply-add, which exact kernels need"
+    return None

@@ -1,0 +1,112 @@
+"""The coordinates that phases are made of, for a block of points, and the way back of their gradients.
+
+As `locenc.kernels.reference.coordinates`: degrees, the point on the unit sphere, or the Equal Earth projection.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numba.extending import register_jitable
+
+from locenc.kernels.layout import EQUAL_EARTH, LONLAT, XYZ
+from locenc.kernels.numba_sincos import nearest, sincos64
+from locenc.kernels.vectors import LANES, fma, load, splat, store
+
+#: Points of a block, and the rows of a workspace: what phases are made of, degrees, sines and cosines.
+BLOCK = 64
+POINT, LON, LAT, SIN_LON, COS_LON, SIN_LAT, COS_LAT, ROWS = 0, 3, 4, 5, 6, 7, 8, 9
+
+RADIAN = math.pi / 180
+ROOT = math.sqrt(3) / 2
+A1, A2, A3, A4 = 1.340264, -0.081106, 0.000893, 0.003796
+
+
+@register_jitable
+def reduce_longitude(lon: float) -> float:
+    """Longitude in [-180, 180], exactly; inside it stays as it is, 540 becomes 180, -540 becomes -180."""
+    if -180.0 <= lon <= 180.0:
+        return lon
+    lon = np.fmod(lon, 360.0)
+    if lon > 180.0:
+        return lon - 360.0
+    if lon < -180.0:
+        return lon + 360.0
+    return lon
+
+
+@register_jitable
+def workspace() -> Any:
+    """Memory for one block of points."""
+    return np.zeros((ROWS, BLOCK))
+
+
+@register_jitable
+def fill(kind: int, lonlat: Any, start: int, count: int, space: Any) -> None:
+    """Coordinates of a block of points, from a row of ``lonlat`` on."""
+    for i in range(count):
+        space[LON, i] = reduce_longitude(lonlat[start + i, 0])
+        space[LAT, i] = lonlat[start + i, 1]
+    if kind == LONLAT:
+        space[POINT, :count] = space[LON, :count]
+        space[POINT + 1, :count] = space[LAT, :count]
+        return
+    for i in range(0, count, LANES):
+        _sincos(space, LON, SIN_LON, i)
+        _sincos(space, LAT, SIN_LAT, i)
+    if kind == XYZ:
+        for i in range(count):
+            space[POINT, i] = space[COS_LAT, i] * space[COS_LON, i]
+            space[POINT + 1, i] = space[COS_LAT, i] * space[SIN_LON, i]
+            space[POINT + 2, i] = space[SIN_LAT, i]
+    if kind == EQUAL_EARTH:
+        for i in range(count):
+            t, cos_t, slope = _parameter(space[SIN_LAT, i])
+            t2 = t * t
+            space[POINT, i] = space[LON, i] * RADIAN * cos_t / (ROOT * slope)
+            space[POINT + 1, i] = t * (A1 + t2 * (A2 + t2 * t2 * (A3 + t2 * A4)))
+
+
+@register_jitable
+def _sincos(space: Any, degrees: int, row: int, i: int) -> None:
+    """Sines and cosines of 16 angles in degrees, to two rows from ``row`` on."""
+    angle = load(space, degrees * BLOCK + i)
+    rounded, half_turns = nearest(angle * splat(1 / 180))
+    rest = fma(half_turns, splat(-180.0), angle)
+    sine, cosine = sincos64(rest * splat(1 / 180), rounded)
+    store(space, row * BLOCK + i, sine)
+    store(space, (row + 1) * BLOCK + i, cosine)
+
+
+@register_jitable
+def _parameter(sin_lat: float) -> tuple[float, float, float]:
+    """Equal Earth's parametric latitude, its cosine, and the slope of y by it."""
+    sine = ROOT * sin_lat
+    t = math.asin(sine)
+    t2 = t * t
+    slope = A1 + t2 * (3 * A2 + t2 * t2 * (7 * A3 + t2 * (9 * A4)))
+    return t, math.sqrt(1 - sine * sine), slope
+
+
+@register_jitable
+def pull_back(kind: int, space: Any, i: int, point: Any, gradient: Any, row: int) -> None:
+    """Gradient by longitude and latitude in degrees, from that by the coordinates, of point ``i`` of a block."""
+    if kind == LONLAT:
+        lon, lat = point[0], point[1]
+    elif kind == XYZ:
+        sin_lon, cos_lon = space[SIN_LON, i], space[COS_LON, i]
+        sin_lat, cos_lat = space[SIN_LAT, i], space[COS_LAT, i]
+        lon = RADIAN * cos_lat * (point[1] * cos_lon - point[0] * sin_lon)
+        lat = RADIAN * (point[2] * cos_lat - sin_lat * (point[0] * cos_lon + point[1] * sin_lon))
+    else:
+        sin_lat = space[SIN_LAT, i]
+        t, cos_t, slope = _parameter(sin_lat)
+        t2 = t * t
+        bend = t * (6 * A2 + t2 * t2 * (42 * A3 + t2 * (72 * A4)))  # of slope, by t
+        x_by_lon = cos_t / (ROOT * slope)
+        x_by_t = -space[LON, i] * RADIAN * (ROOT * sin_lat * slope + cos_t * bend) / (ROOT * slope * slope)
+        t_by_lat = ROOT * space[COS_LAT, i] / cos_t
+        lon = RADIAN * point[0] * x_by_lon
+        lat = RADIAN * (point[0] * x_by_t + point[1] * slope) * t_by_lat
+    gradient[row, 0] = lon
+    gradient[row, 1] = lat

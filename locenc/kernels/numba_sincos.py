@@ -1,0 +1,96 @@
+"""Sines and cosines of half turns, 16 at a time: exact reduction, then short polynomials.
+
+sin(pi t) and cos(pi t) are (-1)^h times those of r = t - h, h the nearest integer. Adding M = 1.5 * 2^52 rounds t to an
+integer whose parity is the sum's lowest bit; it becomes the sign bit of both results. With z = r²,
+
+    sin(pi r) = r pi + r z P(z),   cos(pi r) = 1 + z Q(z),
+
+P and Q Chebyshev fits on |r| <= 1/2, made with 40 digits; their errors are 3e-10 and 9e-10 (float32), below 1e-18
+(float64). pi is two numbers: one alone, rounded to float32, would cost half a last digit.
+"""
+
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload, register_jitable
+
+from locenc.kernels.vectors import fma, narrow, negate_odd, polynomial, splat
+
+ROUNDING = 1.5 * 2.0**52
+
+_p32 = polynomial(
+    (-5.167712779186312, 2.550163867104827, -0.5992589937336754, 0.08208371776286144, -0.007084488778956108)
+)
+_q32 = polynomial(
+    (-4.934802196986985, 4.0587114146834375, -1.3352399607008951, 0.23507436832239592, -0.024627111595228457)
+)
+_p64 = polynomial(
+    (
+        -5.16771278004997,
+        2.5501640398773455,
+        -0.599264529320791,
+        0.08214588661108463,
+        -0.007370430944816936,
+        0.0004663027953897944,
+        -2.1915282920601852e-05,
+        7.949258149042043e-07,
+        -2.2349456072698055e-08,
+    )
+)
+_q64 = polynomial(
+    (
+        -4.934802200544679,
+        4.0587121264167685,
+        -1.3352627688545895,
+        0.23533063035889246,
+        -0.025806891389994792,
+        0.0019295743091160256,
+        -0.00010463810230557562,
+        4.303054832119255e-06,
+        -1.3873925305665263e-07,
+        3.5096988376964982e-09,
+    )
+)
+_PI32, _MORE32 = 3.1415927410125732, -8.742277657347586e-08
+_PI64, _MORE64 = 3.141592653589793, 1.2246467991473532e-16
+
+
+@register_jitable
+def nearest(half_turns: Any) -> tuple[Any, Any]:
+    """The sum with M, whose lowest bit is the nearest integer's parity, and the nearest integer; float64 vectors."""
+    rounded = half_turns + splat(ROUNDING)
+    return rounded, rounded - splat(ROUNDING)
+
+
+@register_jitable
+def sincos32(rest: Any, rounded: Any) -> tuple[Any, Any]:
+    """Sine and cosine, float32, from float64 remainders in half turns and the sum with M."""
+    r = narrow(rest)
+    z = r * r
+    more = fma(z, _p32(z), splat(np.float32(_MORE32)))
+    sine = fma(r, splat(np.float32(_PI32)), r * more)
+    cosine = fma(z, _q32(z), splat(np.float32(1)))
+    return negate_odd(sine, rounded), negate_odd(cosine, rounded)
+
+
+@register_jitable
+def sincos64(r: Any, rounded: Any) -> tuple[Any, Any]:
+    """Sine and cosine, float64, from remainders in half turns and the sum with M."""
+    z = r * r
+    more = fma(z, _p64(z), splat(_MORE64))
+    sine = fma(r, splat(_PI64), r * more)
+    cosine = fma(z, _q64(z), splat(1.0))
+    return negate_odd(sine, rounded), negate_odd(cosine, rounded)
+
+
+def sincos(rest: Any, rounded: Any, like: Any) -> tuple[Any, Any]:
+    """`sincos32` or `sincos64`, by the dtype of an array; for kernels only."""
+    raise NotImplementedError
+
+
+@overload(sincos, inline="always", strict=False)
+def _sincos(rest: Any, rounded: Any, like: Any) -> Any:
+    if like.dtype == types.float32:
+        return lambda rest, rounded, like: sincos32(rest, rounded)
+    return lambda rest, rounded, like: sincos64(rest, rounded)

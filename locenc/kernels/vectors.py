@@ -1,0 +1,244 @@
+"""Explicit vectors for numba: a type of 16 (or 8) lanes that LLVM turns into AVX-512, AVX2 or NEON registers.
+
+Loads and stores are at an index of a contiguous array, flattened, and check no bounds. Arithmetic is strict: nothing is
+fused but by `fma`, nothing reordered, so that a lane's result does not depend on where it stands.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.core.datamodel import models
+from numba.extending import intrinsic, lower_builtin, register_model, type_callable
+
+#: Lanes of a vector; `load8` and `splat8` make vectors of 8.
+LANES = 16
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_ELEMENTS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
+
+
+class Vector(types.Type):
+    """Numba's name for a vector of ``lanes`` numbers of ``dtype``."""
+
+    def __init__(self, dtype: types.Float, lanes: int) -> None:
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(name=f"Vector({dtype}, {lanes})")
+
+    @property
+    def llvm(self) -> ir.VectorType:
+        """The type of the register."""
+        return ir.VectorType(_ELEMENTS[self.dtype], self.lanes)
+
+    @property
+    def suffix(self) -> str:
+        """How LLVM's intrinsics name the type."""
+        return f"v{self.lanes}f{self.dtype.bitwidth}"
+
+
+@register_model(Vector)
+class _VectorModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        super().__init__(manager, kind, kind.llvm)
+
+
+def call(builder: Any, name: str, result: ir.Type, *values: Any) -> Any:
+    """Call one of LLVM's intrinsics by its full name."""
+    function = ir.FunctionType(result, [value.type for value in values])
+    return builder.call(cgutils.get_or_insert_function(builder.module, function, name), values)
+
+
+def constant(kind: Vector, value: float) -> ir.Constant:
+    """The same number in all lanes."""
+    return ir.Constant(kind.llvm, [value] * kind.lanes)
+
+
+def _pointer(context: Any, builder: Any, array: Any, kind: types.Array, index: Any, lanes: int) -> Any:
+    data = context.make_array(kind)(context, builder, array).data
+    vector = ir.VectorType(_ELEMENTS[kind.dtype], lanes)
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+def _loader(lanes: int) -> Any:
+    @intrinsic
+    def load(typing: Any, array: Any, index: Any) -> Any:
+        """Read consecutive numbers from an index on."""
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            pointer = _pointer(context, builder, values[0], signature.args[0], values[1], lanes)
+            return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+        return Vector(array.dtype, lanes)(array, types.int64), generate
+
+    return load
+
+
+load, load8 = _loader(LANES), _loader(8)
+
+
+@intrinsic
+def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
+    """Write all lanes to consecutive places from an index on."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer = _pointer(context, builder, values[0], signature.args[0], values[1], vector.lanes)
+        builder.store(values[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector), generate
+
+
+def _splatter(lanes: int) -> Any:
+    @intrinsic
+    def splat(typing: Any, value: Any) -> Any:
+        """The same number in all lanes."""
+        kind = Vector(value, lanes)
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            undefined = ir.Constant(kind.llvm, ir.Undefined)
+            first = builder.insert_element(undefined, values[0], ir.Constant(_I32, 0))
+            return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+
+        return kind(value), generate
+
+    return splat
+
+
+splat, splat8 = _splatter(LANES), _splatter(8)
+
+
+@intrinsic
+def fma(typing: Any, a: Any, b: Any, c: Any) -> Any:
+    """A b + c, rounded once; of vectors or of numbers of one type."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        suffix = a.suffix if isinstance(a, Vector) else f"f{a.bitwidth}"
+        return call(builder, f"llvm.fma.{suffix}", values[0].type, *values)
+
+    return a(a, a, a), generate
+
+
+@intrinsic
+def narrow(typing: Any, vector: Any) -> Any:
+    """Round float64 lanes to float32."""
+    kind = Vector(types.float32, vector.lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.fptrunc(values[0], kind.llvm)
+
+    return kind(vector), generate
+
+
+@intrinsic
+def widen(typing: Any, vector: Any) -> Any:
+    """The same numbers in float64."""
+    kind = Vector(types.float64, vector.lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return values[0] if vector == kind else builder.fpext(values[0], kind.llvm)
+
+    return kind(vector), generate
+
+
+@intrinsic
+def reverse(typing: Any, vector: Any) -> Any:
+    """The lanes from last to first."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        order = ir.Constant(ir.VectorType(_I32, vector.lanes), list(reversed(range(vector.lanes))))
+        return builder.shuffle_vector(values[0], ir.Constant(vector.llvm, ir.Undefined), order)
+
+    return vector(vector), generate
+
+
+@intrinsic
+def first(typing: Any, vector: Any, count: Any) -> Any:
+    """The first lanes; zero in the others, whatever they hold."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        lanes = ir.VectorType(_I64, vector.lanes)
+        undefined = ir.Constant(lanes, ir.Undefined)
+        limit = builder.insert_element(undefined, values[1], ir.Constant(_I32, 0))
+        zeros = ir.Constant(ir.VectorType(_I32, vector.lanes), [0] * vector.lanes)
+        limit = builder.shuffle_vector(limit, undefined, zeros)
+        kept = builder.icmp_signed("<", ir.Constant(lanes, list(range(vector.lanes))), limit)
+        return builder.select(kept, values[0], constant(vector, 0.0))
+
+    return vector(vector, types.int64), generate
+
+
+@intrinsic
+def total(typing: Any, vector: Any) -> Any:
+    """Sum of the lanes, halves onto halves."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        sums, lanes = values[0], vector.lanes
+        while lanes > 1:
+            lanes //= 2
+            undefined = ir.Constant(sums.type, ir.Undefined)
+            halves = [
+                builder.shuffle_vector(
+                    sums, undefined, ir.Constant(ir.VectorType(_I32, lanes), list(range(start, start + lanes)))
+                )
+                for start in (0, lanes)
+            ]
+            sums = builder.fadd(*halves)
+        return builder.extract_element(sums, ir.Constant(_I32, 0))
+
+    return vector.dtype(vector), generate
+
+
+@intrinsic
+def negate_odd(typing: Any, vector: Any, numbers: Any) -> Any:
+    """Change the sign of lanes where the lowest bit of the float64 numbers' pattern is set."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        width = vector.dtype.bitwidth
+        bits = ir.VectorType(ir.IntType(width), vector.lanes)
+        pattern = builder.bitcast(values[1], ir.VectorType(_I64, vector.lanes))
+        if width < 64:
+            pattern = builder.trunc(pattern, bits)
+        sign = builder.shl(pattern, ir.Constant(bits, [width - 1] * vector.lanes))
+        return builder.bitcast(builder.xor(builder.bitcast(values[0], bits), sign), vector.llvm)
+
+    return vector(vector, numbers), generate
+
+
+def polynomial(coefficients: Sequence[float]) -> Any:
+    """Make a function of vectors or numbers: the polynomial with these coefficients, constant first."""
+
+    @intrinsic
+    def evaluate(typing: Any, z: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            vector = isinstance(z, Vector)
+            suffix = z.suffix if vector else f"f{z.bitwidth}"
+            numbers = [constant(z, c) if vector else ir.Constant(values[0].type, c) for c in coefficients]
+            value = numbers[-1]
+            for number in reversed(numbers[:-1]):
+                value = call(builder, f"llvm.fma.{suffix}", value.type, value, values[0], number)
+            return value
+
+        return z(z), generate
+
+    return evaluate
+
+
+def _arithmetic(operation: Callable[..., Any], instruction: str, count: int) -> None:
+    @type_callable(operation)
+    def typer(context: Any) -> Any:
+        def of_vectors(*kinds: Any) -> Any:
+            return kinds[0] if isinstance(kinds[0], Vector) and len({*kinds}) == 1 else None
+
+        return of_vectors
+
+    @lower_builtin(operation, *[Vector] * count)
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return getattr(builder, instruction)(*values)
+
+
+for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+    _arithmetic(_operation, _instruction, 2)
+_arithmetic(operator.neg, "fneg", 1)
