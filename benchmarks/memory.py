@@ -1,0 +1,54 @@
+"""Peak memory of a piece of code, in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+_AROUND = """
+import json, resource, sys, time
+def _peak():
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) * 1024
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+exec(compile({setup!r}, "setup", "exec"))
+try:
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")
+except OSError:
+    pass
+_before, _start = _peak(), time.perf_counter()
+exec(compile({code!r}, "code", "exec"))
+_seconds = time.perf_counter() - _start
+print(json.dumps([_peak() - _before, _seconds]))
+"""
+
+
+def peak(code: str, *, setup: str) -> tuple[int, float]:
+    """Run code in a new process.
+
+    Parameters
+    ----------
+    code, setup : str
+        Python statements; those of ``setup`` run first, and what they need does not count. Outputs are not kept.
+
+    Returns
+    -------
+    bytes : int
+        By how much the resident memory grew at most while ``code`` ran.
+    seconds : float
+        How long it ran.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If the code fails; what it wrote to the error stream is passed on.
+    """
+    command = [sys.executable, "-c", _AROUND.format(setup=setup, code=code)]
+    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    grown, seconds = json.loads(result.stdout.splitlines()[-1])
+    return int(grown), float(seconds)
