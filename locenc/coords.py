@@ -18,6 +18,7 @@ from locenc.kernels import reference
 KM_PER_DEGREE = 2 * math.pi * 6378.137 / 360
 
 _LIMIT = (torch.finfo(torch.float64).max, 90.0)  # infinity and NaN compare false with both
+_FEW = 16  # numbers that Python looks at faster than NumPy
 _ORDER = "Coordinates are (longitude, latitude)"
 
 
@@ -90,10 +91,21 @@ def check_form(lonlat: Tensor) -> None:
 
 def check_values(lonlat: Tensor) -> None:
     """Check that every longitude is finite and every latitude lies in [-90, 90]; names the first bad row."""
-    limit = torch.tensor(_LIMIT, dtype=torch.float64, device=lonlat.device)
-    within = lonlat.detach().to(torch.float64).abs() <= limit
-    if not bool(within.all()):
-        raise ValueError(_describe(lonlat.detach(), ~within.all(-1)))
+    if lonlat.device.type != "cpu" or not _within(lonlat.detach()):
+        limit = torch.tensor(_LIMIT, dtype=torch.float64, device=lonlat.device)
+        within = lonlat.detach().to(torch.float64).abs() <= limit
+        if not bool(within.all()):
+            raise ValueError(_describe(lonlat.detach(), ~within.all(-1)))
+
+
+def _within(lonlat: Tensor) -> bool:
+    """Whether all values are in order, without memory; infinity and NaN compare false."""
+    if lonlat.numel() <= _FEW:
+        points = lonlat.reshape(-1, 2).tolist()
+        return all(math.isfinite(lon) and -90 <= lat <= 90 for lon, lat in points)
+    values = lonlat.numpy()
+    lon, lat = values[..., 0], values[..., 1]
+    return bool(lat.min() >= -90 and lat.max() <= 90 and np.isfinite(lon.min()) and np.isfinite(lon.max()))
 
 
 def _describe(lonlat: Tensor, bad: Tensor) -> str:

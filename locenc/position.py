@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from types import MappingProxyType
 from typing import Any
 
@@ -9,6 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from locenc.coords import check_form, check_values
+from locenc.kernels.backend import backend as use
+from locenc.kernels.chunks import CHUNK
+from locenc.kernels.memory import check_out
+from locenc.kernels.operator import concrete
 
 
 class PositionEncoder(nn.Module):
@@ -31,6 +36,8 @@ class PositionEncoder(nn.Module):
     config: dict[str, Any] | None = None
     #: Options that ``config`` holds instead of those given: such as how many anchors, where the weights hold them.
     stored_options: Mapping[str, Any] = MappingProxyType({})
+    #: Whether `features` takes ``out=``, memory to write to; without it, chunks of features are copied there.
+    writes_out: bool = False
 
     def __init__(self, out_dim: int, *, dtype: torch.dtype | None = None) -> None:
         super().__init__()
@@ -45,7 +52,15 @@ class PositionEncoder(nn.Module):
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """Features of ``(N, 2)`` checked coordinates: ``(N, F)`` in ``dtype``."""
 
-    def forward(self, lonlat: Tensor, *, dtype: torch.dtype | None = None, check: bool | None = None) -> Tensor:
+    def forward(
+        self,
+        lonlat: Tensor,
+        *,
+        dtype: torch.dtype | None = None,
+        check: bool | None = None,
+        backend: str | None = None,
+        out: Tensor | None = None,
+    ) -> Tensor:
         """Encode coordinates.
 
         Parameters
@@ -57,26 +72,46 @@ class PositionEncoder(nn.Module):
         check : bool, optional
             Whether to look for NaN, infinity and latitudes outside [-90, 90]. By default on for CPU tensors
             outside `torch.compile` and export.
+        backend : str, optional
+            Which implementation runs this call; see `locenc.backend`.
+        out : Tensor, optional
+            ``(..., F)``, contiguous, of the features' dtype and device: is filled and returned. No gradients flow.
 
         Returns
         -------
         Tensor
-            ``(..., F)``; empty in, empty out.
+            ``(..., F)``; empty in, empty out. The same bytes whatever the batch and the number of threads.
 
         Raises
         ------
         TypeError, ValueError
-            For coordinates that `locenc.coords.check_lonlat` refuses.
+            For coordinates that `locenc.coords.check_lonlat` refuses, and an ``out`` that does not fit.
         """
         check_form(lonlat)
         if check is None:
-            check = lonlat.device.type == "cpu" and not torch.compiler.is_compiling()
+            check = lonlat.is_cpu and concrete(lonlat)
         if check:
             check_values(lonlat)
         if not lonlat.dtype.is_floating_point:
             lonlat = lonlat.to(torch.float64)
-        features = self.features(lonlat.reshape(-1, 2), self.dtype if dtype is None else dtype)
-        return features.reshape(*lonlat.shape[:-1], self.out_dim)
+        dtype = self.dtype if dtype is None else dtype
+        shape = (*lonlat.shape[:-1], self.out_dim)
+        if out is not None:
+            check_out(out, shape, dtype, lonlat)
+        with nullcontext() if backend is None else use(backend):
+            if out is None:
+                return self.features(lonlat.reshape(-1, 2), dtype).reshape(shape)
+            with torch.no_grad():
+                self._fill(lonlat.reshape(-1, 2), dtype, out.view(-1, self.out_dim))
+        return out
+
+    def _fill(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor) -> None:
+        if self.writes_out:
+            self.features(lonlat, dtype, out=out)  # type: ignore[call-arg]
+            return
+        size = max(1, CHUNK // self.out_dim)
+        for start in range(0, len(lonlat), size):
+            out[start : start + size] = self.features(lonlat[start : start + size], dtype)
 
     def register_constant(self, name: str, value: Tensor) -> None:
         """Register a buffer that the options decide: it is not saved, and moves keep its values and its dtype.

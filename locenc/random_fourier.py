@@ -56,6 +56,7 @@ class RandomFourier(PositionEncoder):
     Rahimi & Recht 2007, "Random features for large-scale kernel machines", NeurIPS; as in TorchSpatial.
     """
 
+    writes_out = True
     directions: Tensor
     shift: Tensor
 
@@ -79,7 +80,7 @@ class RandomFourier(PositionEncoder):
         self.register_buffer("directions", directions)
         self.register_buffer("shift", shift)
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
         west, east, south, north = self.extent
         lon, lat = self.directions.to(torch.float64)
@@ -87,7 +88,7 @@ class RandomFourier(PositionEncoder):
         shift = self.shift - lon * (east + west) / 2 - lat * (north + south) / 2
         frequencies = torch.stack([lon, lat, shift], 1) / exact(math.pi)
         layout = (LONLAT, 1, self.out_dim, OBLIQUE, ELEMENTWISE, 0, COS, 0, ONE)
-        return kernels.sinusoids(lonlat, frequencies, layout, math.sqrt(2 / self.out_dim), dtype)
+        return kernels.sinusoids(lonlat, frequencies, layout, math.sqrt(2 / self.out_dim), dtype, out=out)
 
 
 class EqualEarthFourier(PositionEncoder):
@@ -115,6 +116,7 @@ class EqualEarthFourier(PositionEncoder):
     #: The package's scale of the projection, in units of radii of the sphere.
     SCALE = 66.50336 / 180
 
+    writes_out = True
     directions: Tensor
 
     def __init__(
@@ -138,10 +140,10 @@ class EqualEarthFourier(PositionEncoder):
         widths = torch.tensor(sigmas, dtype=torch.float64, device="cpu")
         self.register_buffer("directions", drawn * widths[:, None, None])
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
         widths, count, _ = self.directions.shape
         frequencies = self.directions.to(torch.float64).flatten(0, 1) * exact(2 * self.SCALE)
         blocks = [(ELEMENTWISE, width, function, 0, ONE) for width in range(widths) for function in (COS, SIN)]
         layout = (EQUAL_EARTH, widths, *[count, OBLIQUE] * widths, *(field for block in blocks for field in block))
-        return kernels.sinusoids(lonlat, frequencies, layout, 1.0, dtype)
+        return kernels.sinusoids(lonlat, frequencies, layout, 1.0, dtype, out=out)

@@ -35,6 +35,7 @@ class Sinusoidal(PositionEncoder):
     follows. It is rebuilt from the options, so the module's ``state_dict`` is empty.
     """
 
+    writes_out = True
     frequencies: Tensor
 
     def __init__(self, spec: Spec, *, dtype: torch.dtype | None = None) -> None:
@@ -48,9 +49,9 @@ class Sinusoidal(PositionEncoder):
         finest = float(self._constants["frequencies"][:, 0].abs().max())
         return 2 * KM_PER_DEGREE / (finest if self._layout[0] == LONLAT else math.radians(finest))
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
-        return kernels.sinusoids(lonlat, self.frequencies, self._layout, 1.0, dtype)
+        return kernels.sinusoids(lonlat, self.frequencies, self._layout, 1.0, dtype, out=out)
 
 
 def sphere_c(scales: Scales) -> Spec:

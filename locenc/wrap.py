@@ -10,6 +10,7 @@ from torch import Tensor
 from locenc import kernels
 from locenc._names import unknown
 from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, OBLIQUE, ONE, SIN
+from locenc.kernels.memory import check_out
 from locenc.position import PositionEncoder
 from locenc.random_fourier import WORLD, check_extent
 from locenc.sinusoidal import Sinusoidal
@@ -21,6 +22,7 @@ CONVENTIONS = ("torchspatial", "satclip")
 class WrapInExtent(PositionEncoder):
     """TorchSpatial's wrap with an extent other than the world: sin πx, sin πy, cos πx, cos πy, x and y in [-1, 1]."""
 
+    writes_out = True
     frequencies: Tensor
 
     def __init__(self, extent: tuple[float, float, float, float], *, dtype: torch.dtype | None = None) -> None:
@@ -32,11 +34,11 @@ class WrapInExtent(PositionEncoder):
         ]
         self.register_constant("frequencies", torch.tensor(rows, dtype=torch.float64, device="cpu"))
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
         blocks = [(ELEMENTWISE, axis, function, 0, ONE) for function in (SIN, COS) for axis in (0, 1)]
         layout = (LONLAT, 2, 1, OBLIQUE, 1, OBLIQUE, *(field for block in blocks for field in block))
-        return kernels.sinusoids(lonlat, self.frequencies, layout, 1.0, dtype)
+        return kernels.sinusoids(lonlat, self.frequencies, layout, 1.0, dtype, out=out)
 
 
 class WrapWithDate(PositionEncoder):
@@ -60,6 +62,8 @@ class WrapWithDate(PositionEncoder):
         date: Tensor | None = None,
         dtype: torch.dtype | None = None,
         check: bool | None = None,
+        backend: str | None = None,
+        out: Tensor | None = None,
     ) -> Tensor:
         """Encode coordinates ``(..., 2)`` and dates ``(...)`` in [-1, 1] (1 January to 31 December).
 
@@ -74,9 +78,13 @@ class WrapWithDate(PositionEncoder):
                 f"this encoder needs date=, shape {tuple(lonlat.shape[:-1])}, from -1 (1 January) to 1 (31 December), "
                 f"got {got}"
             )
-        place = self.place(lonlat, dtype=dtype, check=check)
+        place = self.place(lonlat, dtype=dtype, check=check, backend=backend)
         angle = math.pi * date.to(torch.float64)
-        return torch.cat([place, torch.stack([angle.sin(), angle.cos()], -1).to(place.dtype)], -1)
+        features = torch.cat([place, torch.stack([angle.sin(), angle.cos()], -1).to(place.dtype)], -1)
+        if out is None:
+            return features
+        check_out(out, tuple(features.shape), features.dtype, features)
+        return out.copy_(features)
 
 
 def wrap(

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 
+import torch
+
 BACKENDS = ("reference", "numba", "triton")
 
 
@@ -17,14 +19,13 @@ _forced = _Forced()
 
 
 @contextmanager
-def backend(name: str | None) -> Iterator[None]:
+def backend(name: str) -> Iterator[None]:
     """Ask for one implementation within a ``with`` block, in this thread.
 
     Parameters
     ----------
-    name : str or None
+    name : str
         ``"reference"`` (plain torch: any device, any order of gradients), ``"numba"`` (CPU) or ``"triton"`` (CUDA).
-        None leaves the choice to the device again.
 
     Raises
     ------
@@ -45,11 +46,10 @@ def backend(name: str | None) -> Iterator[None]:
     ...     encoder(torch.tensor([[0.0, 0.0]]))
     tensor([[1., 0., 0.]])
     """
-    if name is not None:
-        if name not in BACKENDS:
-            raise ValueError(f"unknown backend {name!r}; there are {', '.join(map(repr, BACKENDS))}")
-        if reason := missing(name):
-            raise RuntimeError(f"the {name} backend cannot run here: {reason}")
+    if name not in BACKENDS:
+        raise ValueError(f"unknown backend {name!r}; there are {', '.join(map(repr, BACKENDS))}")
+    if reason := missing(name):
+        raise RuntimeError(f"the {name} backend cannot run here: {reason}")
     before, _forced.name = _forced.name, name
     try:
         yield
@@ -62,6 +62,7 @@ def forced() -> str | None:
     return _forced.name
 
 
+@torch.compiler.assume_constant_result
 def chosen(device: str) -> str:
     """Name of the implementation that runs for tensors of a device type."""
     name = _forced.name

@@ -11,6 +11,32 @@ HUGE = 2**22
 LINE = 64  # bytes of a cache line, and of the widest vector
 
 
+def check_out(out: Tensor, shape: tuple[int, ...], dtype: torch.dtype, lonlat: Tensor) -> None:
+    """Check memory that a caller offers for a result.
+
+    Raises
+    ------
+    TypeError
+        If it is no tensor, or of another dtype.
+    ValueError
+        If its shape or device is another, it is not contiguous, or gradients are wanted.
+    """
+    if not isinstance(out, Tensor):
+        raise TypeError(
+            f"out must be a tensor, got {type(out).__name__}; torch.from_numpy wraps arrays and memory maps"
+        )
+    if out.dtype != dtype:
+        raise TypeError(f"out must have the result's dtype {dtype}, got {out.dtype}")
+    if tuple(out.shape) != shape:
+        raise ValueError(f"out must have the result's shape {shape}, got {tuple(out.shape)}")
+    if out.device != lonlat.device:
+        raise ValueError(f"out must be on the coordinates' device {lonlat.device}, got {out.device}")
+    if not out.is_contiguous():
+        raise ValueError("out must be contiguous; give a contiguous tensor and copy from it")
+    if torch.is_grad_enabled() and (lonlat.requires_grad or out.requires_grad):
+        raise ValueError("out= keeps no gradients, but the coordinates or out require them: use torch.no_grad()")
+
+
 def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     """Uninitialised CPU tensor; large ones lie in huge pages, at the start of a cache line."""
     size = math.prod(shape) * dtype.itemsize

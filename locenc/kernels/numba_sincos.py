@@ -6,7 +6,9 @@ integer whose parity is the sum's lowest bit; it becomes the sign bit of both re
     sin(pi r) = r pi + r z P(z),   cos(pi r) = 1 + z Q(z),
 
 P and Q Chebyshev fits on |r| <= 1/2, made with 40 digits; their errors are 3e-10 and 9e-10 (float32), below 1e-18
-(float64). pi is two numbers: one alone, rounded to float32, would cost half a last digit.
+(float64). pi is two numbers: one alone, rounded to float32, would cost half a last digit. The last digit of Q's second coefficient
+is such that Q(1/4), as the machine evaluates it, is -4: cosines of odd multiples of a quarter turn are exactly 0, on which
+seamless encoders rest at the poles.
 """
 
 from typing import Any
@@ -23,7 +25,7 @@ _p32 = polynomial(
     (-5.167712779186312, 2.550163867104827, -0.5992589937336754, 0.08208371776286144, -0.007084488778956108)
 )
 _q32 = polynomial(
-    (-4.934802196986985, 4.0587114146834375, -1.3352399607008951, 0.23507436832239592, -0.024627111595228457)
+    (-4.934802196986985, 4.058711051940918, -1.3352399607008951, 0.23507436832239592, -0.024627111595228457)
 )
 _p64 = polynomial(
     (
@@ -41,7 +43,7 @@ _p64 = polynomial(
 _q64 = polynomial(
     (
         -4.934802200544679,
-        4.0587121264167685,
+        4.058712126416768,
         -1.3352627688545895,
         0.23533063035889246,
         -0.025806891389994792,

@@ -31,6 +31,15 @@ class Kernel(Protocol):
         """Gradient of the coordinates, in their dtype, from that of the features."""
 
 
+def concrete(tensor: Tensor) -> bool:
+    """Whether a tensor holds numbers to look at: nothing traces or transforms it, and it is no subclass."""
+    return (
+        not torch.compiler.is_compiling()
+        and type(tensor) in (Tensor, nn.Parameter)
+        and not torch._C._are_functorch_transforms_active()
+    )
+
+
 class Operator:
     """A function of coordinates ``(N, 2)`` and other arguments, dtype last: ``(N, F)`` features.
 
@@ -77,7 +86,7 @@ class Operator:
         if self._wants_reference(lonlat, arguments):
             features = self._reference(lonlat, *arguments)
             return features if out is None else out.copy_(features)
-        if torch.compiler.is_compiling() or type(lonlat) not in (Tensor, nn.Parameter):
+        if not concrete(lonlat):
             features = cast(Tensor, self._traced(lonlat, *arguments))
             return features if out is None else out.copy_(features)
         if lonlat.requires_grad and torch.is_grad_enabled():
