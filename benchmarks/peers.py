@@ -1,8 +1,9 @@
 """Peers: other packages that are timed where they are installed. Nothing is installed here."""
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module, metadata
-from importlib.util import module_from_spec, spec_from_file_location
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -46,60 +47,67 @@ def peer(module: str, *, install: str) -> ModuleType | None:
     return found
 
 
-def peer_file(
-    file: str, *, install: str, stand_ins: dict[str, dict[str, Any]] | None = None, note: str = ""
-) -> ModuleType | None:
-    """Load one file of an installed peer, whose package does not import, without importing the package.
+def peer_file(file: str, *, install: str, stand_ins: Mapping[str, Mapping[str, Any]] = {}) -> ModuleType | None:
+    """Load one file of an installed peer, whose package does not import here, without running the package.
 
     Parameters
     ----------
     file : str
-        Its path in the distribution: ``"torchspatial/SpatialRelationEncoder.py"``. While it loads, its folder stands
-        first in the search path, so that it finds its neighbours.
+        Its path in the distribution: ``"torchspatial/SpatialRelationEncoder.py"``. It finds its neighbours, by relative
+        imports and by absolute ones.
     install : str
         As for `peer`.
-    stand_ins : dict, optional
-        Modules that the file imports and the distribution lacks: names, and what stands in each. The report says so.
-    note : str
-        For the report.
+    stand_ins : mapping
+        Modules that the file imports and does not need, and names in them. Where one is not installed an otherwise
+        empty module stands in for it, and the report says so.
     """
     name = file.removesuffix(".py").replace("/", ".")
     try:
-        distribution = metadata.distribution(_distribution(install))
-        path = Path(str(distribution.locate_file(file)))
-        found = _load(name, path, stand_ins or {})
+        path = Path(str(metadata.distribution(_distribution(install)).locate_file(file)))
+        found, absent = _load(name, path, stand_ins)
     except Exception as error:
         _note(name, install, missing=_why(error, install))
         return None
-    notes = [note or "loaded by file, since the package does not import"]
-    notes += [f"it imports {missing}, which the distribution lacks: an empty stand-in" for missing in stand_ins or {}]
+    notes = ["this file alone, since its package does not import here"]
+    notes += [f"an empty stand-in for {module}, which it imports and which is not installed" for module in absent]
     _note(name, install, note="; ".join(notes))
     return found
 
 
-def _load(name: str, path: Path, stand_ins: dict[str, dict[str, Any]]) -> ModuleType:
+def _load(name: str, path: Path, stand_ins: Mapping[str, Mapping[str, Any]]) -> tuple[ModuleType, list[str]]:
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None or not path.is_file():
         raise FileNotFoundError(f"there is no {path}")
     module = module_from_spec(spec)
     before, search = dict(sys.modules), list(sys.path)
     sys.path.insert(0, str(path.parent))
-    for missing, names in stand_ins.items():
-        sys.modules[missing] = ModuleType(missing)
-        vars(sys.modules[missing]).update(names)
     try:
+        absent = [other for other in stand_ins if find_spec(other) is None]
+        for other in absent:
+            sys.modules[other] = ModuleType(other)
+            vars(sys.modules[other]).update(stand_ins[other])
+        for folder, parent in zip(path.parents, _parents(name), strict=False):
+            sys.modules[parent] = ModuleType(parent)
+            sys.modules[parent].__path__ = [str(folder)]
         spec.loader.exec_module(module)
     finally:
         sys.path[:] = search
-        for added in sys.modules.keys() - before.keys():  # neighbours have names such as "module" and "paths"
-            if added in stand_ins or _lies_in(sys.modules[added], path.parent):
-                del sys.modules[added]
-    return module
+        for other in sys.modules.keys() - before.keys():  # neighbours have names such as "module" and "paths"
+            if other in stand_ins or other in _parents(name) or _lies_below(sys.modules[other], path.parent):
+                del sys.modules[other]
+        sys.modules.update(before)
+    return module, absent
 
 
-def _lies_in(module: ModuleType, folder: Path) -> bool:
+def _parents(name: str) -> list[str]:
+    """Packages of a module, the innermost first."""
+    parts = name.split(".")
+    return [".".join(parts[:end]) for end in range(len(parts) - 1, 0, -1)]
+
+
+def _lies_below(module: ModuleType, folder: Path) -> bool:
     file = getattr(module, "__file__", None)
-    return file is not None and Path(file).parent == folder
+    return file is not None and folder in Path(file).parents
 
 
 def _note(name: str, install: str, *, missing: str = "", note: str = "") -> None:

@@ -1,0 +1,34 @@
+"""Memory that a process frees: given back to the system, or kept for the next call.
+
+A call that returns a large new array pays for its pages, which costs several times the arithmetic. Code with an
+argument ``out=`` need not; code without one is spared it by the C library, if that keeps what was freed. So "warm"
+timings are fair to both.
+"""
+
+import ctypes
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # of glibc's malloc.h
+
+
+@contextmanager
+def kept() -> Iterator[bool]:
+    """Within a ``with`` block, freed memory stays with the process; yields whether this C library can do that.
+
+    Afterwards glibc is as it makes itself after a large block was freed: 32 MiB and more come from the system, and go
+    back to it.
+    """
+    library = ctypes.CDLL(None)
+    if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):
+        yield False
+        return
+    library.mallopt(_MMAP_MAX, 0)
+    library.mallopt(_TRIM_THRESHOLD, -1)  # as an unsigned number: never
+    try:
+        yield True
+    finally:
+        library.mallopt(_MMAP_MAX, 65_536)
+        library.mallopt(_MMAP_THRESHOLD, 2**25)
+        library.mallopt(_TRIM_THRESHOLD, 2**26)
+        library.malloc_trim(0)
