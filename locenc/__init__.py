@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from locenc.compat.torchspatial import load_torchspatial
     from locenc.compat.tte import load_tte
     from locenc.encoders import Space2Vec, Sphere2Vec, SphericalHarmonics, Wrap
+    from locenc.kernels.backend import backend
     from locenc.location_encoder import LocationEncoder
     from locenc.networks import FFN, ResidualFCNet
     from locenc.position import PositionEncoder
     from locenc.pretrained import from_pretrained
     from locenc.registry import create, list_encoders, position_encoder, register
     from locenc.siren import Siren
+    from locenc.versions import show_versions
 
 _HOME = {
     "FFN": "networks",
@@ -35,6 +37,7 @@ _HOME = {
     "Sphere2Vec": "encoders",
     "SphericalHarmonics": "encoders",
     "Wrap": "encoders",
+    "backend": "kernels.backend",
     "coords": "",
     "create": "registry",
     "data": "",
@@ -50,6 +53,7 @@ _HOME = {
     "maps": "",
     "position_encoder": "registry",
     "register": "registry",
+    "show_versions": "versions",
 }
 
 __all__ = [
@@ -62,6 +66,7 @@ __all__ = [
     "Sphere2Vec",
     "SphericalHarmonics",
     "Wrap",
+    "backend",
     "coords",
     "create",
     "data",
@@ -77,6 +82,7 @@ __all__ = [
     "maps",
     "position_encoder",
     "register",
+    "show_versions",
 ]
 
 

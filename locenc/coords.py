@@ -13,6 +13,7 @@ from torch import Tensor
 
 from locenc._names import and_more
 from locenc.kernels import reference
+from locenc.kernels.operator import concrete
 
 #: Length of one degree of longitude along the equator (WGS 84), in km.
 KM_PER_DEGREE = 2 * math.pi * 6378.137 / 360
@@ -91,7 +92,7 @@ def check_form(lonlat: Tensor) -> None:
 
 def check_values(lonlat: Tensor) -> None:
     """Check that every longitude is finite and every latitude lies in [-90, 90]; names the first bad row."""
-    if lonlat.device.type != "cpu" or not _within(lonlat.detach()):
+    if not (lonlat.is_cpu and concrete(lonlat) and _within(lonlat.detach())):
         limit = torch.tensor(_LIMIT, dtype=torch.float64, device=lonlat.device)
         within = lonlat.detach().to(torch.float64).abs() <= limit
         if not bool(within.all()):

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from locenc.coords import check_form, check_values
 from locenc.kernels.backend import backend as use
+from locenc.kernels.backend import default
 from locenc.kernels.chunks import CHUNK
 from locenc.kernels.memory import check_out
 from locenc.kernels.operator import concrete
@@ -71,7 +72,7 @@ class PositionEncoder(nn.Module):
             Of this call's features instead of the encoder's own.
         check : bool, optional
             Whether to look for NaN, infinity and latitudes outside [-90, 90]. By default on for CPU tensors
-            outside `torch.compile` and export.
+            outside `torch.compile`, export and functional transforms.
         backend : str, optional
             Which implementation runs this call; see `locenc.backend`.
         out : Tensor, optional
@@ -139,8 +140,12 @@ class PositionEncoder(nn.Module):
         return self
 
     def extra_repr(self) -> str:
-        """Id, options, number of columns and dtype."""
+        """Id, options, number of columns, dtype, and the implementation that runs where the buffers are."""
         config = dict(self.config or {})
         name = config.pop("name", "unregistered")
         options = [f"{key}={value!r}" for key, value in config.items()]
-        return ", ".join([repr(name), *options, f"out_dim={self.out_dim}", f"dtype={self.dtype}"])
+        told = [repr(name), *options, f"out_dim={self.out_dim}", f"dtype={self.dtype}"]
+        if self.writes_out:
+            device = next((buffer.device.type for buffer in self.buffers()), "cpu")
+            told.append(f"backend={default(device)!r}")
+        return ", ".join(told)

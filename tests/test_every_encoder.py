@@ -1,10 +1,11 @@
-"""What every registered encoder promises, asked of each of them."""
+"""What every registered encoder promises, asked of each of them, with each implementation."""
 
 import copy
 import inspect
 import io
 import pickle
 import socket
+from collections.abc import Iterator
 
 import formulas
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 import locenc
 from locenc import registry
+from locenc.kernels.backend import missing
 from locenc.networks import NETWORKS
 
 NAMES = locenc.list_encoders()
@@ -92,6 +94,14 @@ def globe(count: int = 60, seed: int = 0) -> Tensor:
 
 def assert_within(actual: Tensor, expected: np.ndarray, atol: float) -> None:
     torch.testing.assert_close(actual.double(), torch.from_numpy(expected), rtol=0, atol=atol)
+
+
+@pytest.fixture(params=["reference", "numba"], autouse=True)
+def implementation(request: pytest.FixtureRequest) -> Iterator[str]:
+    if reason := missing(request.param):
+        pytest.skip(reason)
+    with locenc.backend(request.param):
+        yield request.param
 
 
 @pytest.fixture(params=NAMES)
@@ -391,18 +401,17 @@ def test_compiles_without_a_break(encoder) -> None:
 def test_exports(encoder) -> None:
     rows = torch.export.Dim("rows")
     exported = torch.export.export(encoder, (globe(8),), dynamic_shapes=({0: rows},))
-    assert torch.equal(exported.module()(globe(50)), encoder(globe(50)))
+    assert torch.equal(exported.module()(globe(50)), encoder(globe(50), backend="reference"))
 
 
 def test_maps_over_a_batch(encoder) -> None:
     lonlat = globe(20)
-    mapped = torch.func.vmap(lambda point: encoder(point, check=False))(lonlat)
+    mapped = torch.func.vmap(encoder)(lonlat)
     torch.testing.assert_close(mapped, encoder(lonlat))
-    jacobian = torch.func.vmap(torch.func.jacrev(lambda point: encoder(point, check=False)))(lonlat)
+    jacobian = torch.func.vmap(torch.func.jacrev(encoder))(lonlat)
     assert jacobian.shape == (20, encoder.out_dim, 2)
-    # The check of values looks at them, which vmap does not allow: it says so, and check=False is the way.
-    with pytest.raises(RuntimeError, match="data-dependent control flow"):
-        torch.func.vmap(encoder)(lonlat)
+    with pytest.raises(RuntimeError, match="data-dependent control flow"):  # looking at values is what vmap cannot do
+        torch.func.vmap(lambda point: encoder(point, check=True))(lonlat)
 
 
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")  # from inside torch 2.13

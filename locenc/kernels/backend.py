@@ -67,10 +67,15 @@ def chosen(device: str) -> str:
     """Name of the implementation that runs for tensors of a device type."""
     name = _forced.name
     if name is None:
-        return "numba" if device == "cpu" and missing("numba") is None else "reference"
+        return default(device)
     if name == "numba" and device != "cpu":
         raise RuntimeError(f"the numba backend is for the CPU, but the coordinates are on {device}")
     return name
+
+
+def default(device: str) -> str:
+    """The implementation for a device type where none is asked for."""
+    return "numba" if device == "cpu" and missing("numba") is None else "reference"
 
 
 @cache

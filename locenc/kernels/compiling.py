@@ -43,6 +43,14 @@ class _KernelCache(FunctionCache):
             return
 
 
+def kept_in() -> str | None:
+    """Folder where compiled code is kept, or None where none can be written."""
+    try:
+        return str(_KernelCache(sources.__wrapped__).cache_path)
+    except (RuntimeError, OSError):
+        return None
+
+
 @cache
 def sources() -> str:
     """Digest of the sources of all kernels: they inline one another, and numba looks at the caller's file alone."""

@@ -6,9 +6,9 @@ integer whose parity is the sum's lowest bit; it becomes the sign bit of both re
     sin(pi r) = r pi + r z P(z),   cos(pi r) = 1 + z Q(z),
 
 P and Q Chebyshev fits on |r| <= 1/2, made with 40 digits; their errors are 3e-10 and 9e-10 (float32), below 1e-18
-(float64). pi is two numbers: one alone, rounded to float32, would cost half a last digit. The last digit of Q's second coefficient
-is such that Q(1/4), as the machine evaluates it, is -4: cosines of odd multiples of a quarter turn are exactly 0, on which
-seamless encoders rest at the poles.
+(float64). pi is two numbers: one alone, rounded to float32, would cost half a last digit. The last digit of Q's second
+coefficient is such that Q(1/4), as the machine evaluates it, is -4: cosines of odd multiples of a quarter turn are
+exactly 0, on which seamless encoders rest at the poles.
 """
 
 from typing import Any

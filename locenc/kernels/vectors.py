@@ -170,6 +170,95 @@ def first(typing: Any, vector: Any, count: Any) -> Any:
     return vector(vector, types.int64), generate
 
 
+def _between(builder: Any, lanes: int, begin: Any, end: Any) -> Any:
+    """Mask of the lanes from ``begin`` on, before ``end``."""
+    kind = ir.VectorType(_I64, lanes)
+    numbers, undefined = ir.Constant(kind, list(range(lanes))), ir.Constant(kind, ir.Undefined)
+    zeros = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
+    low, high = (
+        builder.shuffle_vector(builder.insert_element(undefined, bound, ir.Constant(_I32, 0)), undefined, zeros)
+        for bound in (begin, end)
+    )
+    return builder.and_(builder.icmp_signed(">=", numbers, low), builder.icmp_signed("<", numbers, high))
+
+
+@intrinsic
+def load8_between(typing: Any, array: Any, index: Any, begin: Any, end: Any) -> Any:
+    """Read the lanes from ``begin`` on, before ``end``; the others are 0, and what lies there is not touched."""
+    kind = Vector(array.dtype, 8)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer = _pointer(context, builder, values[0], array, values[1], 8)
+        mask = _between(builder, 8, *values[2:])
+        align = ir.Constant(_I32, array.dtype.bitwidth // 8)
+        return call(builder, f"llvm.masked.load.{kind.suffix}.p0", kind.llvm, pointer, align, mask, constant(kind, 0.0))
+
+    return kind(array, types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def store_between(typing: Any, array: Any, index: Any, vector: Any, begin: Any, end: Any) -> Any:
+    """Write the lanes from ``begin`` on, before ``end``; what lies at the others is not touched."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer = _pointer(context, builder, values[0], array, values[1], vector.lanes)
+        mask = _between(builder, vector.lanes, *values[3:])
+        align = ir.Constant(_I32, array.dtype.bitwidth // 8)
+        call(builder, f"llvm.masked.store.{vector.suffix}.p0", ir.VoidType(), values[2], pointer, align, mask)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64, vector, types.int64, types.int64), generate
+
+
+@intrinsic
+def convert(typing: Any, vector: Any, like: Any) -> Any:
+    """Float64 lanes in an array's dtype: rounded to float32, or as they are."""
+    kind = Vector(like.dtype, vector.lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return values[0] if vector == kind else builder.fptrunc(values[0], kind.llvm)
+
+    return kind(vector, like), generate
+
+
+@intrinsic
+def shift(typing: Any, before: Any, vector: Any) -> Any:
+    """The last lane of ``before``, then all lanes of ``vector`` but the last."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        lanes = range(vector.lanes - 1, 2 * vector.lanes - 1)
+        return builder.shuffle_vector(*values, ir.Constant(ir.VectorType(_I32, vector.lanes), list(lanes)))
+
+    return vector(before, vector), generate
+
+
+@intrinsic
+def prefetch(typing: Any, array: Any, index: Any) -> Any:
+    """Ask for the cache line of an index, which may lie behind the array: it is read or written soon."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        pointer = _pointer(context, builder, values[0], array, values[1], 1)
+        flags = [ir.Constant(_I32, flag) for flag in (0, 3, 1)]  # to read, into the first cache, data
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, *flags)
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+def choice(lanes: Sequence[bool]) -> Any:
+    """Make a function of two vectors: lanes of the first, of the second where ``lanes`` says so."""
+
+    @intrinsic
+    def choose(typing: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            order = [lane + len(lanes) * other for lane, other in enumerate(lanes)]
+            return builder.shuffle_vector(*values, ir.Constant(ir.VectorType(_I32, len(lanes)), order))
+
+        return a(a, a), generate
+
+    return choose
+
+
 @intrinsic
 def total(typing: Any, vector: Any) -> Any:
     """Sum of the lanes, halves onto halves."""
@@ -207,6 +296,49 @@ def negate_odd(typing: Any, vector: Any, numbers: Any) -> Any:
     return vector(vector, numbers), generate
 
 
+@intrinsic
+def less(typing: Any, a: Any, b: Any, chosen: Any, other: Any) -> Any:
+    """Lanes of ``chosen`` where a < b, of ``other`` elsewhere, so also where a or b is NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return builder.select(builder.fcmp_ordered("<", values[0], values[1]), values[2], values[3])
+
+    return chosen(a, a, chosen, chosen), generate
+
+
+@intrinsic
+def not_less(typing: Any, a: Any, b: Any) -> Any:
+    """Integer whose lowest bits tell the lanes where a < b does not hold: a is not less, or one of them is NaN."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        mask = builder.fcmp_unordered(">=", values[0], values[1])
+        return builder.zext(builder.bitcast(mask, ir.IntType(a.lanes)), _I64)
+
+    return types.int64(a, a), generate
+
+
+@intrinsic
+def root(typing: Any, vector: Any) -> Any:
+    """Square roots."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        return call(builder, f"llvm.sqrt.{vector.suffix}", vector.llvm, values[0])
+
+    return vector(vector), generate
+
+
+@intrinsic
+def power_of_two(typing: Any, rounded: Any) -> Any:
+    """2^n in float64 lanes, n in [-1022, 1023] being the lowest bits of the pattern: those of n + 1.5 * 2^52."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        bits = ir.VectorType(_I64, rounded.lanes)
+        exponent = builder.add(builder.bitcast(values[0], bits), ir.Constant(bits, [1023] * rounded.lanes))
+        return builder.bitcast(builder.shl(exponent, ir.Constant(bits, [52] * rounded.lanes)), rounded.llvm)
+
+    return rounded(rounded), generate
+
+
 def polynomial(coefficients: Sequence[float]) -> Any:
     """Make a function of vectors or numbers: the polynomial with these coefficients, constant first."""
 
@@ -239,6 +371,11 @@ def _arithmetic(operation: Callable[..., Any], instruction: str, count: int) -> 
         return getattr(builder, instruction)(*values)
 
 
-for _operation, _instruction in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
+for _operation, _instruction in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
     _arithmetic(_operation, _instruction, 2)
 _arithmetic(operator.neg, "fneg", 1)
