@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from locenc import kernels
 from locenc._names import check_count, unknown
-from locenc.kernels import reference_harmonics
+from locenc.kernels.reference_harmonics import tables
 from locenc.position import PositionEncoder
 
 NORMALIZATIONS = ("orthonormal", "satclip")
@@ -41,6 +42,7 @@ class SphericalHarmonics(PositionEncoder):
     tensor([[0.2821, 0.0000, 0.4886, 0.0000]])
     """
 
+    writes_out = True
     recurrence: Tensor
     scale: Tensor
 
@@ -54,13 +56,13 @@ class SphericalHarmonics(PositionEncoder):
             raise ValueError(unknown("normalization", normalization, NORMALIZATIONS))
         super().__init__(num_degrees**2, dtype=dtype)
         with torch.device("cpu"):
-            recurrence, scale = reference_harmonics.tables(num_degrees)
+            recurrence, scale = tables(num_degrees)
         if normalization == "satclip":
             scale[1::2] *= -1
             scale[:, 0] *= torch.pi
         self.register_constant("recurrence", recurrence)
         self.register_constant("scale", scale)
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference_harmonics.spherical_harmonics`."""
-        return reference_harmonics.spherical_harmonics(lonlat, self.recurrence, self.scale, dtype)
+        return kernels.spherical_harmonics(lonlat, self.recurrence, self.scale, dtype, out=out)
