@@ -48,8 +48,9 @@ def fill(kind: int, lonlat: Any, start: int, count: int, space: Any) -> None:
         space[LON, i] = reduce_longitude(lonlat[start + i, 0])
         space[LAT, i] = lonlat[start + i, 1]
     if kind == LONLAT:
-        space[POINT, :count] = space[LON, :count]
-        space[POINT + 1, :count] = space[LAT, :count]
+        for i in range(count):  # numba takes a second longer to compile an assignment of slices
+            space[POINT, i] = space[LON, i]
+            space[POINT + 1, i] = space[LAT, i]
         return
     for i in range(0, count, LANES):
         _sincos(space, LON, SIN_LON, i)
