@@ -14,9 +14,12 @@ class Options(argparse.Namespace):
     quick: bool
     json: Path | None
     save: bool
+    only: list[str]
 
 
-def options(name: str, description: str | None, arguments: Sequence[str] | None = None) -> Options:
+def options(
+    name: str, description: str | None, arguments: Sequence[str] | None = None, *, parts: Sequence[str] = ()
+) -> Options:
     """Read the command line, and set torch's threads.
 
     Parameters
@@ -27,12 +30,17 @@ def options(name: str, description: str | None, arguments: Sequence[str] | None 
         For ``--help``.
     arguments : sequence of str, optional
         Instead of those of the process.
+    parts : sequence of str
+        What ``--only`` can name; ``only`` holds all of them unless it is given.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--threads", type=int, default=1, help="threads that torch and the kernels use (default: 1)")
     parser.add_argument("--quick", action="store_true", help="small sizes and few rounds: does it run?")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every number to this file")
     parser.add_argument("--save", action="store_true", help="keep the tables in docs/benchmarks")
+    parser.add_argument(
+        "--only", nargs="+", choices=parts, default=list(parts), help="these alone" if parts else argparse.SUPPRESS
+    )
     found = parser.parse_args(arguments, namespace=Options())
     if found.threads < 1:
         parser.error(f"--threads must be at least 1, got {found.threads}")

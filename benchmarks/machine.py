@@ -42,7 +42,7 @@ def load() -> str:
 
 def _processor() -> str:
     """The processor as the system names it, and as LLVM does: hypervisors hide the first."""
-    name = _field("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
+    name = field("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
     if missing("numba"):
         return name
     from locenc.kernels.processor import processor
@@ -52,11 +52,11 @@ def _processor() -> str:
 
 
 def _memory() -> str:
-    kib = _field("/proc/meminfo", "MemTotal").removesuffix(" kB")
+    kib = field("/proc/meminfo", "MemTotal").removesuffix(" kB")
     return f"{int(kib) / 2**20:.0f} GiB" if kib.isdigit() else ""
 
 
-def _field(path: str, name: str) -> str:
+def field(path: str, name: str) -> str:
     """Value of the first line ``name : value`` of a file, or nothing."""
     try:
         lines = Path(path).read_text(encoding="utf-8", errors="replace").splitlines()

@@ -3,9 +3,8 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks import machine
 
 _AROUND = """
 import json, resource, sys, time
@@ -26,6 +25,12 @@ exec(compile({code!r}, "code", "exec"))
 _seconds = time.perf_counter() - _start
 print(json.dumps([_peak() - _before, _seconds]))
 """
+
+
+def available() -> int | None:
+    """Bytes that new processes can have, where the system tells."""
+    kib = machine.field("/proc/meminfo", "MemAvailable").removesuffix(" kB")
+    return int(kib) * 1024 if kib.isdigit() else None
 
 
 def peak(code: str, *, setup: str) -> tuple[int, float]:
@@ -49,6 +54,6 @@ def peak(code: str, *, setup: str) -> tuple[int, float]:
         If the code fails; what it wrote to the error stream is passed on.
     """
     command = [sys.executable, "-c", _AROUND.format(setup=setup, code=code)]
-    result = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    result = subprocess.run(command, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True)
     grown, seconds = json.loads(result.stdout.splitlines()[-1])
     return int(grown), float(seconds)

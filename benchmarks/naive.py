@@ -191,7 +191,7 @@ FORMS = {
         Naive("sphere2vec-dfs", dfs, "num_scales", SIZES, 16, SPHERE2VEC, 2, 4 * 16 + 4),
         Naive("space2vec-grid", grid, "num_scales", SIZES, 64, SPACE2VEC, 2, 4),
         Naive("space2vec-theory", theory, "num_scales", SIZES, 64, SPACE2VEC, 3, 6),
-        Naive("nerf", nerf, "num_scales", (8, 16, 32), 16, {}, 3, 6),
+        Naive("nerf", nerf, "num_scales", (8, 16), 16, {}, 3, 6),
         Naive("rff", rff, "num_features", SIZES, 64, {}, 1, 1),
         Naive("geoclip", geoclip, "num_features", SIZES, 64, {}, 3, 6),
         Naive("wrap", wrap, "", (1,), 1, {}, 2, 4),

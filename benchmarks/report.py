@@ -76,6 +76,8 @@ class Report:
     def markdown(self) -> str:
         """The whole report."""
         lines = [f"# {self.title}", "", f"Made by `python -m benchmarks.{self.name}`.", ""]
+        if self.settings.get("quick"):
+            lines += ["Sizes are those of `--quick`: no number here says how fast anything is.", ""]
         if self.targets:
             rows = [
                 (target.what, target.bound, f"{shown(target.measured)} {target.unit}".rstrip(), _verdict(target))

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.report import shown
+
 Call = Callable[[], object]
 
 #: A sample is as many calls in a row as take this long: clocks are coarse.
@@ -21,10 +23,10 @@ class Spread(NamedTuple):
     low: float
     high: float
 
-    @property
-    def percent(self) -> float:
-        """Half the distance of the quartiles, as a percentage of the median."""
-        return 50 * (self.high - self.low) / self.median
+    def text(self, unit: float = 1.0) -> str:
+        """For a table, in some unit: ``median (low to high)``."""
+        median, low, high = (shown(value / unit) for value in self)
+        return f"{median} ({low} to {high})"
 
 
 class Timings:
@@ -38,6 +40,10 @@ class Timings:
 
     def __init__(self, seconds: Mapping[str, list[float]]) -> None:
         self.seconds = dict(seconds)
+
+    def data(self) -> dict[str, dict[str, float]]:
+        """Median and quartiles of the seconds of a call, and the number of rounds, for each case."""
+        return {case: {**self.time(case)._asdict(), "rounds": len(rounds)} for case, rounds in self.seconds.items()}
 
     def time(self, case: str) -> Spread:
         """Seconds a call."""
@@ -75,7 +81,6 @@ def interleave(
     """
     calls = {name: _warm_up(call, sample) for name, call in cases.items()}
     found: dict[str, list[float]] = {name: [] for name in cases}
-    gc.collect()
     enabled = gc.isenabled()
     gc.disable()
     try:
