@@ -50,14 +50,16 @@ from locenc.kernels.vectors import (
 ORDERS, FIRST, STEP = 64, 72, 16
 
 
-@kernel
-def pack(recurrence: Any, scale: Any) -> Any:
+def pack(recurrence: Tensor, scale: Tensor) -> Any:
     """Tables in the order in which blocks of 8 orders read them: 8 numbers -c, then 8 numbers s, for each degree."""
     degrees = len(scale)
-    rows = 0
-    for order in range(0, degrees, 8):
-        rows += degrees - order
-    table = np.zeros(FIRST + STEP * rows)
+    table = np.zeros(FIRST + STEP * sum(range(degrees, 0, -8)))
+    _pack(_contiguous(recurrence.detach().numpy()), _contiguous(scale.detach().numpy()), degrees, table)
+    return table
+
+
+@kernel
+def _pack(recurrence: Any, scale: Any, degrees: int, table: Any) -> None:
     for lane in range(8):
         table[9 * lane] = 1.0
         table[ORDERS + lane] = lane
@@ -68,7 +70,6 @@ def pack(recurrence: Any, scale: Any) -> Any:
                 table[at + lane] = -recurrence[degree, order + lane]
                 table[at + 8 + lane] = scale[degree, order + lane]
             at += STEP
-    return table
 
 
 @register_jitable
@@ -106,8 +107,7 @@ def _write(table: Any, degrees: int, space: Any, i: int, out: Any, start: int) -
 
 
 @kernel
-def _forward(lonlat: Any, table: Any, degrees: int, out: Any) -> None:
-    space = numba_sphere.workspace()
+def _forward(lonlat: Any, table: Any, degrees: int, space: Any, out: Any) -> None:
     for start in range(0, len(lonlat), LANES):
         count = min(LANES, len(lonlat) - start)
         numba_sphere.fill(lonlat, start, count, space)
@@ -163,8 +163,7 @@ def _contract(table: Any, degrees: int, space: Any, i: int, gradient: Any, start
 
 
 @kernel
-def _backward(gradient: Any, lonlat: Any, table: Any, degrees: int, out: Any) -> None:
-    space = numba_sphere.workspace()
+def _backward(gradient: Any, lonlat: Any, table: Any, degrees: int, space: Any, out: Any) -> None:
     for start in range(0, len(lonlat), LANES):
         count = min(LANES, len(lonlat) - start)
         numba_sphere.fill(lonlat, start, count, space)
@@ -178,7 +177,7 @@ def forward(
 ) -> Tensor:
     """As `reference_harmonics.spherical_harmonics`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
     degrees = len(scale)
-    points, table = lonlat.detach().numpy(), pack(_numbers(recurrence), _numbers(scale))
+    points, table = lonlat.detach().numpy(), pack(recurrence, scale)
     features = memory.empty((len(points), degrees**2), dtype) if out is None else out
     working = dtype if dtype == torch.float64 else torch.float32
 
@@ -186,7 +185,7 @@ def forward(
         own = features[part]
         if dtype != working:
             own = torch.empty(own.shape, dtype=working)
-        _forward(_contiguous(points[part]), table, degrees, own.numpy().reshape(-1))
+        _forward(_contiguous(points[part]), table, degrees, numba_sphere.workspace(), own.numpy().reshape(-1))
         if dtype != working:
             features[part] = own
 
@@ -197,21 +196,17 @@ def forward(
 def backward(gradient: Tensor, lonlat: Tensor, recurrence: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """Gradient of the coordinates, in their dtype."""
     degrees = len(scale)
-    points, table = lonlat.detach().numpy(), pack(_numbers(recurrence), _numbers(scale))
+    points, table = lonlat.detach().numpy(), pack(recurrence, scale)
     working = torch.float64 if dtype == torch.float64 else torch.float32
     result = torch.empty(lonlat.shape, dtype=torch.float64)
     slopes = result.numpy()
 
     def work(part: slice) -> None:
         own = gradient[part].detach().to(working).contiguous().numpy().reshape(-1)
-        _backward(own, _contiguous(points[part]), table, degrees, slopes[part])
+        _backward(own, _contiguous(points[part]), table, degrees, numba_sphere.workspace(), slopes[part])
 
     chunks.run(work, len(points), degrees**2)
     return result.to(lonlat.dtype)
-
-
-def _numbers(tensor: Tensor) -> Any:
-    return _contiguous(tensor.detach().numpy())
 
 
 def _contiguous(array: Any) -> Any:

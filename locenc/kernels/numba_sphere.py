@@ -23,7 +23,6 @@ _LON, _REST = SIN_LON, SIN_LAT  # rows that hold angles in degrees, until their 
 _first, _second, _third = (choice([bool(lane >> bit & 1) for lane in range(8)]) for bit in range(3))
 
 
-@register_jitable
 def workspace() -> Any:
     """Memory for 16 points."""
     return np.zeros((ROWS, LANES))
