@@ -1,18 +1,18 @@
 """Gaussian radial basis functions around anchors, on the sphere or on the plane of longitude and latitude."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from locenc import kernels
 from locenc._names import check_count, unknown
 from locenc.coords import as_lonlat
 from locenc.kernels.reference import reduce_longitude
-from locenc.kernels.reference_rbf import radial_basis
 from locenc.position import PositionEncoder
 
 DISTANCES = ("great-circle", "planar")
+SMALLEST, LARGEST = 1e-150, 1e150  # degrees: beyond, squares are 0 or infinite
 
 
 class RadialBasis(PositionEncoder):
@@ -47,6 +47,7 @@ class RadialBasis(PositionEncoder):
     the distance is planar.
     """
 
+    writes_out = True
     anchors: Tensor
 
     def __init__(
@@ -59,7 +60,7 @@ class RadialBasis(PositionEncoder):
         seed: int = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        if not 0 < kernel_size < math.inf or kernel_size**2 == 0:
+        if not SMALLEST <= kernel_size <= LARGEST:
             raise ValueError(f"kernel_size must be positive and finite, in degrees, got {kernel_size!r}")
         if distance not in DISTANCES:
             raise ValueError(unknown("distance", distance, DISTANCES))
@@ -75,9 +76,10 @@ class RadialBasis(PositionEncoder):
         lon, lat = places.unbind(1)
         self.register_buffer("anchors", torch.stack([reduce_longitude(lon), lat], 1))
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
+    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference_rbf.radial_basis`."""
-        return radial_basis(lonlat, self.anchors, self.kernel_size, self.distance == "planar", dtype)
+        planar = self.distance == "planar"
+        return kernels.radial_basis(lonlat, self.anchors, self.kernel_size, planar, dtype, out=out)
 
 
 def _uniform(count: int, seed: int) -> Tensor:

@@ -21,8 +21,8 @@ ROWS = [
     | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"},
     {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels", "locenc.residual", "locenc.siren", "locenc.branches"},
-    {"locenc.kernels.numba_sinusoids", "locenc.kernels.numba_harmonics"},
-    {"locenc.kernels.numba_sphere"},
+    {"locenc.kernels.numba_sinusoids", "locenc.kernels.numba_harmonics", "locenc.kernels.numba_rbf"},
+    {"locenc.kernels.numba_sphere", "locenc.kernels.numba_exp"},
     {"locenc.kernels.reference", "locenc.kernels.reference_voronoi", "locenc.kernels.numba_coordinates"}
     | {"locenc.kernels.reference_rbf", "locenc.kernels.reference_harmonics", "locenc.kernels.operator"},
     {"locenc.kernels.numba_sincos", "locenc.kernels.backend", "locenc.kernels.compiling"},

@@ -6,7 +6,7 @@ and plain numbers, none of our classes.
 
 from torch import Tensor
 
-from locenc.kernels import layout, reference, reference_harmonics
+from locenc.kernels import layout, reference, reference_harmonics, reference_rbf
 from locenc.kernels.operator import Operator
 
 
@@ -16,6 +16,10 @@ def _columns(frequencies: object, fields: tuple[int, ...], *rest: object) -> int
 
 def _squared(recurrence: Tensor, scale: Tensor, *rest: object) -> int:
     return scale.shape[0] ** 2
+
+
+def _rows(table: Tensor, *rest: object) -> int:
+    return table.shape[0]
 
 
 #: Products of sinusoids of linear phases; see `locenc.kernels.reference.sinusoids`.
@@ -34,4 +38,13 @@ spherical_harmonics = Operator(
     reference=reference_harmonics.spherical_harmonics,
     columns=_squared,
     kernels="locenc.kernels.numba_harmonics",
+)
+
+#: Gaussians of distances to anchors; see `locenc.kernels.reference_rbf.radial_basis`.
+radial_basis = Operator(
+    "radial_basis",
+    "Tensor anchors, float kernel_size, bool planar",
+    reference=reference_rbf.radial_basis,
+    columns=_rows,
+    kernels="locenc.kernels.numba_rbf",
 )

@@ -339,21 +339,38 @@ def power_of_two(typing: Any, rounded: Any) -> Any:
     return rounded(rounded), generate
 
 
+def _horner(builder: Any, kind: Any, z: Any, coefficients: Sequence[float]) -> Any:
+    vector = isinstance(kind, Vector)
+    suffix = kind.suffix if vector else f"f{kind.bitwidth}"
+    numbers = [constant(kind, c) if vector else ir.Constant(z.type, c) for c in coefficients]
+    value = numbers[-1]
+    for number in reversed(numbers[:-1]):
+        value = call(builder, f"llvm.fma.{suffix}", value.type, value, z, number)
+    return value
+
+
 def polynomial(coefficients: Sequence[float]) -> Any:
     """Make a function of vectors or numbers: the polynomial with these coefficients, constant first."""
 
     @intrinsic
     def evaluate(typing: Any, z: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            vector = isinstance(z, Vector)
-            suffix = z.suffix if vector else f"f{z.bitwidth}"
-            numbers = [constant(z, c) if vector else ir.Constant(values[0].type, c) for c in coefficients]
-            value = numbers[-1]
-            for number in reversed(numbers[:-1]):
-                value = call(builder, f"llvm.fma.{suffix}", value.type, value, values[0], number)
-            return value
+            return _horner(builder, z, values[0], coefficients)
 
         return z(z), generate
+
+    return evaluate
+
+
+def polynomial_like(short: Sequence[float], long: Sequence[float]) -> Any:
+    """Make a function of vectors or numbers and an array: a short polynomial for arrays of float32, else a long one."""
+
+    @intrinsic
+    def evaluate(typing: Any, z: Any, like: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            return _horner(builder, z, values[0], short if like.dtype == types.float32 else long)
+
+        return z(z, like), generate
 
     return evaluate
 

@@ -1,0 +1,392 @@
+"""Gaussian radial basis functions and their gradients on the CPU. Lanes run over anchors.
+
+On the sphere, an anchor on the other hemisphere is replaced by its antipode, at the angle pi - θ: all angles are then
+at most a right angle (but for rounding), where both
+
+    near = sin²(Δφ/2) + cos φ cos φ' sin²(Δλ/2) = sin²(θ/2)
+
+and θ² = near H(near), an analytic function of it, keep all their digits. Differences of degrees are exact where they
+are small. With z the square of degrees δ, sin²(δ/2) = z S(z) and sin δ = δ T(z). H, its relative G = dθ²/dnear, S and T
+are Chebyshev fits made with 50 digits, to near <= 1/2 and |δ| <= 180, with relative errors of 4e-10 (float32) and below
+1e-17 (float64); those of T are relative to its largest value.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from numba.extending import register_jitable
+from torch import Tensor
+
+from locenc.kernels import chunks, memory, numba_coordinates
+from locenc.kernels.compiling import kernel
+from locenc.kernels.layout import XYZ
+from locenc.kernels.numba_coordinates import BLOCK, COS_LAT, LAT, LON, POINT, RADIAN, SIN_LAT
+from locenc.kernels.numba_exp import ZERO, exp2
+from locenc.kernels.numba_sincos import nearest
+from locenc.kernels.vectors import (
+    LANES,
+    convert,
+    first,
+    fma,
+    less,
+    load,
+    not_less,
+    polynomial_like,
+    root,
+    splat,
+    store,
+    total,
+    widen,
+)
+
+#: Rows of the table of anchors.
+X, Y, Z, ANCHOR_LON, ANCHOR_LAT, ANCHOR_COS = range(6)
+ANTIPODE = 1e-30  # of near: a slope ends at the antipode, where there is none
+
+_h = polynomial_like(
+    (
+        4.000000000422422,
+        1.3333331292655577,
+        0.7111272815086307,
+        0.4566472654396259,
+        0.3327932387168911,
+        0.17708629073536628,
+        0.5752821430327908,
+        -1.151413386790627,
+        2.9173669399258477,
+        -3.2813749767007305,
+        2.006002319817256,
+    ),
+    (
+        4.0,
+        1.333333333333327,
+        0.7111111111129728,
+        0.45714285692697604,
+        0.3250793783062483,
+        0.2462717514139566,
+        0.1948650892056811,
+        0.15891372572239323,
+        0.13589867710006326,
+        0.08681237873540386,
+        0.2951908424396564,
+        -1.039215348903283,
+        5.0938135061119,
+        -17.413251940735854,
+        47.4892017677989,
+        -99.1474770511954,
+        157.09463314536143,
+        -182.22691852453437,
+        146.7814344600922,
+        -73.53710558384755,
+        17.530304742820082,
+    ),
+)
+_g = polynomial_like(
+    (
+        3.99999999889365,
+        2.666667302849069,
+        2.1332731997798,
+        1.8307810523419432,
+        1.5838030637261316,
+        1.9348882059059584,
+        -1.7809752974339723,
+        15.256296049505258,
+        -39.17281831015803,
+        74.76651765394234,
+        -77.07592330787283,
+        39.179519023707364,
+    ),
+    (
+        4.0,
+        2.6666666666666603,
+        2.133333333335598,
+        1.8285714282556964,
+        1.6253968487059314,
+        1.4776324235162477,
+        1.3640012254654936,
+        1.2723565068744318,
+        1.208889339105503,
+        1.0069917019249188,
+        2.262795395027322,
+        -7.518033354075439,
+        50.020766245924484,
+        -222.98599045798005,
+        817.4298644978644,
+        -2370.51169952684,
+        5450.613705087945,
+        -9786.201632791617,
+        13454.458363595471,
+        -13685.536199897882,
+        9728.987642390606,
+        -4327.201547046809,
+        914.1137001328598,
+    ),
+)
+_s = polynomial_like(
+    (
+        7.615435493943736e-05,
+        -1.9331619038760035e-09,
+        1.9629149092533813e-14,
+        -1.0677270158376419e-19,
+        3.612151174404709e-25,
+        -8.258158222829516e-31,
+        1.2081483393610224e-36,
+    ),
+    (
+        7.615435494667716e-05,
+        -1.933161925781497e-09,
+        1.962915992871539e-14,
+        -1.0677471517970788e-19,
+        3.6139375817327454e-25,
+        -8.3399116628793e-31,
+        1.3958693048141058e-36,
+        -1.7716845961517926e-42,
+        1.7634015747360788e-48,
+        -1.407191893283962e-54,
+        8.447417030075705e-61,
+    ),
+)
+_t = polynomial_like(
+    (
+        0.01745329250685717,
+        -8.860961161047639e-07,
+        1.349599663969892e-11,
+        -9.788020639666681e-17,
+        4.138033617604747e-22,
+        -1.1320001186568133e-27,
+        1.898081418564436e-33,
+    ),
+    (
+        0.017453292519943295,
+        -8.860961557012979e-07,
+        1.3496016231632315e-11,
+        -9.788384861606416e-17,
+        4.14126741697773e-22,
+        -1.1468201735048792e-27,
+        2.2393676078805605e-33,
+        -3.2483146910670986e-39,
+        3.637084985438598e-45,
+        -3.222105525139522e-51,
+        2.1105016789699055e-57,
+    ),
+)
+
+
+@register_jitable
+def _table(anchors: Any, space: Any) -> Any:
+    """Anchors by what distances need of them, ``(6, width)``; whole vectors, the last one filled up with zeros."""
+    count = len(anchors)
+    table = np.zeros((6, -(-count // LANES) * LANES))
+    for start in range(0, count, BLOCK):
+        size = min(BLOCK, count - start)
+        numba_coordinates.fill(XYZ, anchors, start, size, space)
+        for i in range(size):
+            for axis in range(3):
+                table[axis, start + i] = space[POINT + axis, i]
+            table[ANCHOR_LON, start + i] = anchors[start + i, 0]
+            table[ANCHOR_LAT, start + i] = anchors[start + i, 1]
+            table[ANCHOR_COS, start + i] = space[COS_LAT, i]
+    return table
+
+
+@register_jitable
+def _cosine(table: Any, width: int, lane: int, space: Any, i: int) -> Any:
+    """Cosines of the angles between one point and 16 anchors."""
+    dot = splat(space[POINT, i]) * load(table, X * width + lane)
+    dot = fma(splat(space[POINT + 1, i]), load(table, Y * width + lane), dot)
+    return fma(splat(space[POINT + 2, i]), load(table, Z * width + lane), dot)
+
+
+@register_jitable
+def _difference(table: Any, width: int, lane: int, space: Any, i: int, dot: Any) -> tuple[Any, Any]:
+    """Degrees of longitude, in [-180, 180], and of latitude, from each anchor or its antipode."""
+    lat, zero = load(table, ANCHOR_LAT * width + lane), splat(0.0)
+    north = splat(space[LAT, i]) - less(dot, zero, -lat, lat)
+    east = splat(space[LON, i]) - load(table, ANCHOR_LON * width + lane) - less(dot, zero, splat(180.0), zero)
+    _, turns = nearest(east * splat(1 / 360))
+    return fma(turns, splat(-360.0), east), north
+
+
+@register_jitable
+def _near(east2: Any, north2: Any, across: Any, like: Any) -> tuple[Any, Any]:
+    """sin²(θ/2) from squares of the differences, and its factor sin²(Δλ/2)."""
+    aside = east2 * _s(east2, like)
+    near = fma(across, aside, north2 * _s(north2, like))
+    return less(near, splat(0.0), splat(0.0), near), aside
+
+
+@register_jitable
+def _squared_angle(near: Any, dot: Any, like: Any) -> Any:
+    """θ² in radians²."""
+    squared = near * _h(near, like)
+    rest = splat(np.pi) - root(squared)
+    return less(dot, splat(0.0), rest * rest, squared)
+
+
+@register_jitable
+def _plane(table: Any, width: int, lane: int, space: Any, i: int) -> tuple[Any, Any]:
+    """Degrees of longitude and latitude from each anchor, without a seam."""
+    east = splat(space[LON, i]) - load(table, ANCHOR_LON * width + lane)
+    return east, splat(space[LAT, i]) - load(table, ANCHOR_LAT * width + lane)
+
+
+@register_jitable
+def _features(
+    table: Any, width: int, planar: bool, scale: float, limit: float, space: Any, i: int, out: Any, start: int
+) -> None:
+    """All columns of one point, from an index of ``out`` on; up to 15 numbers behind them are overwritten."""
+    for lane in range(0, width, LANES):
+        if planar:
+            east, north = _plane(table, width, lane, space, i)
+            squared = fma(east, east, north * north)
+        else:
+            dot = _cosine(table, width, lane, space, i)
+            if not_less(dot, splat(limit)) == 0:
+                store(out, start + lane, convert(splat(0.0), out))
+                continue
+            east, north = _difference(table, width, lane, space, i, dot)
+            across = splat(space[COS_LAT, i]) * load(table, ANCHOR_COS * width + lane)
+            near, _ = _near(east * east, north * north, across, out)
+            squared = _squared_angle(near, dot, out)
+        store(out, start + lane, convert(exp2(squared * splat(scale), out), out))
+
+
+@kernel
+def _forward(lonlat: Any, anchors: Any, planar: bool, scale: float, limit: float, out: Any) -> None:
+    points, columns = len(lonlat), len(anchors)
+    space = numba_coordinates.workspace()
+    table = _table(anchors, space)
+    width = table.shape[1]
+    spare = np.empty(width, out.dtype)
+    for start in range(0, points, BLOCK):
+        count = min(BLOCK, points - start)
+        numba_coordinates.fill(XYZ, lonlat, start, count, space)
+        for i in range(count):
+            row = start + i
+            last = (points - 1 - row) * columns < LANES - 1
+            target, first_column = (spare, 0) if last else (out, row * columns)
+            _features(table, width, planar, scale, limit, space, i, target, first_column)
+            if last:
+                for column in range(columns):
+                    out[row * columns + column] = spare[column]
+
+
+@register_jitable
+def _slopes(
+    table: Any,
+    width: int,
+    columns: int,
+    planar: bool,
+    scale: float,
+    limit: float,
+    space: Any,
+    i: int,
+    gradient: Any,
+    start: int,
+) -> tuple[float, float]:
+    """Gradient by longitude and latitude of one point, from that by its columns, from an index on; less a factor."""
+    lon, lat = splat(0.0), splat(0.0)
+    for lane in range(0, width, LANES):
+        if planar:
+            by_east, by_north = _plane(table, width, lane, space, i)
+            squared = fma(by_east, by_east, by_north * by_north)
+            by_squared = splat(2.0)
+        else:
+            dot, zero, one = _cosine(table, width, lane, space, i), splat(0.0), splat(1.0)
+            if not_less(dot, splat(limit)) == 0:
+                continue
+            east, north = _difference(table, width, lane, space, i, dot)
+            east2, north2, cos = east * east, north * north, load(table, ANCHOR_COS * width + lane)
+            across = splat(space[COS_LAT, i]) * cos
+            near, aside = _near(east2, north2, across, gradient)
+            squared = _squared_angle(near, dot, gradient)
+            by_east = across * splat(0.5) * east * _t(east2, gradient)
+            by_north = fma(splat(-space[SIN_LAT, i]) * cos, aside, splat(0.5) * north * _t(north2, gradient))
+            # θ² = (π - θ')² beyond a right angle: its slope is that of θ'² times 1 - π / θ'.
+            turned = less(near, splat(ANTIPODE), zero, one - splat(np.pi) / root(near * _h(near, gradient)))
+            by_squared = _g(near, gradient) * less(dot, zero, turned, one)
+        own = load(gradient, start + lane)
+        if columns - lane < LANES:
+            own = first(own, columns - lane)
+        common = widen(own) * exp2(squared * splat(scale), gradient) * by_squared
+        lon = fma(common, by_east, lon)
+        lat = fma(common, by_north, lat)
+    return total(lon), total(lat)
+
+
+@kernel
+def _backward(
+    gradient: Any, lonlat: Any, anchors: Any, planar: bool, scale: float, limit: float, factor: float, out: Any
+) -> None:
+    points, columns = len(lonlat), len(anchors)
+    space = numba_coordinates.workspace()
+    table = _table(anchors, space)
+    width = table.shape[1]
+    spare = np.zeros(width, gradient.dtype)
+    for start in range(0, points, BLOCK):
+        count = min(BLOCK, points - start)
+        numba_coordinates.fill(XYZ, lonlat, start, count, space)
+        for i in range(count):
+            row = start + i
+            source, first_column = gradient, row * columns
+            if (points - 1 - row) * columns < LANES - 1:
+                for column in range(columns):
+                    spare[column] = gradient[row * columns + column]
+                source, first_column = spare, 0
+            lon, lat = _slopes(table, width, columns, planar, scale, limit, space, i, source, first_column)
+            out[row, 0] = lon * factor
+            out[row, 1] = lat * factor
+
+
+def _exponent(kernel_size: float, planar: bool, dtype: torch.dtype) -> tuple[float, float, float]:
+    """What d² is multiplied by: to give the exponent of e, and of 2; and the cosine below which features are 0."""
+    width = kernel_size if planar else math.radians(kernel_size)
+    scale = -0.5 / width**2
+    angle = math.sqrt(ZERO[64 if dtype == torch.float64 else 32] * math.log(2) / scale)
+    return scale, scale / math.log(2), math.cos(angle) - 1e-14 if angle < math.pi else -2.0
+
+
+def forward(
+    lonlat: Tensor, anchors: Tensor, kernel_size: float, planar: bool, dtype: torch.dtype, *, out: Tensor | None = None
+) -> Tensor:
+    """As `locenc.kernels.reference_rbf.radial_basis`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
+    points, places = lonlat.detach().numpy(), _contiguous(anchors.detach().numpy())
+    features = memory.empty((len(points), len(places)), dtype) if out is None else out
+    working = dtype if dtype == torch.float64 else torch.float32
+    _, scale, limit = _exponent(kernel_size, planar, working)
+
+    def work(part: slice) -> None:
+        own = features[part]
+        if dtype != working:
+            own = torch.empty(own.shape, dtype=working)
+        _forward(_contiguous(points[part]), places, planar, scale, limit, own.numpy().reshape(-1))
+        if dtype != working:
+            features[part] = own
+
+    chunks.run(work, len(points), len(places))
+    return features
+
+
+def backward(
+    gradient: Tensor, lonlat: Tensor, anchors: Tensor, kernel_size: float, planar: bool, dtype: torch.dtype
+) -> Tensor:
+    """Gradient of the coordinates, in their dtype."""
+    points, places = lonlat.detach().numpy(), _contiguous(anchors.detach().numpy())
+    working = torch.float64 if dtype == torch.float64 else torch.float32
+    exponent, scale, limit = _exponent(kernel_size, planar, working)
+    factor = exponent if planar else exponent * RADIAN
+    result = torch.empty(lonlat.shape, dtype=torch.float64)
+    slopes = result.numpy()
+
+    def work(part: slice) -> None:
+        own = gradient[part].detach().to(working).contiguous().numpy().reshape(-1)
+        _backward(own, _contiguous(points[part]), places, planar, scale, limit, factor, slopes[part])
+
+    chunks.run(work, len(points), len(places))
+    return result.to(lonlat.dtype)
+
+
+def _contiguous(array: Any) -> Any:
+    return np.ascontiguousarray(array, np.float64)
