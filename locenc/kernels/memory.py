@@ -44,4 +44,5 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         return torch.empty(shape, dtype=dtype, device="cpu")
     memory = np.empty(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
-    return torch.from_numpy(memory[start : start + size]).view(dtype).view(shape)
+    storage = torch.from_numpy(memory[start : start + size]).untyped_storage()
+    return torch.empty(0, dtype=dtype, device="cpu").set_(storage, 0, shape)  # no view, so it may be changed in place
