@@ -45,4 +45,5 @@ def empty(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
     memory = np.empty(size + LINE, np.uint8)
     start = -memory.ctypes.data % LINE
     storage = torch.from_numpy(memory[start : start + size]).untyped_storage()
-    return torch.empty(0, dtype=dtype, device="cpu").set_(storage, 0, shape)  # no view, so it may be changed in place
+    # No view, so that it may be changed in place where a gradient flows.
+    return torch.empty(0, dtype=dtype, device="cpu").set_(storage).resize_(shape)
