@@ -101,6 +101,8 @@ class PositionEncoder(nn.Module):
             check_out(out, shape, dtype, lonlat)
         with nullcontext() if backend is None else use(backend):
             if out is None:
+                if lonlat.ndim == 2:
+                    return self.features(lonlat, dtype)
                 return self.features(lonlat.reshape(-1, 2), dtype).reshape(shape)
             with torch.no_grad():
                 self._fill(lonlat.reshape(-1, 2), dtype, out.view(-1, self.out_dim))

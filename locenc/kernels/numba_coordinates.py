@@ -1,4 +1,4 @@
-"""The coordinates that phases are made of, for a block of points, and the way back of their gradients.
+"""The coordinates that phases are made of, and the way back of their gradients.
 
 As `locenc.kernels.reference.coordinates`: degrees, the point on the unit sphere, or the Equal Earth projection.
 """
@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
-from locenc.kernels.layout import EQUAL_EARTH, LONLAT, XYZ
+from locenc.kernels.compiling import kernel
+from locenc.kernels.layout import DIMENSIONS, EQUAL_EARTH, LONLAT, XYZ
 from locenc.kernels.numba_sincos import nearest, sincos64
 from locenc.kernels.vectors import LANES, fma, load, splat, store
 
@@ -89,25 +90,52 @@ def _parameter(sin_lat: float) -> tuple[float, float, float]:
     return t, math.sqrt(1 - sine * sine), slope
 
 
-@register_jitable
-def pull_back(kind: int, space: Any, i: int, point: Any, gradient: Any, row: int) -> None:
-    """Gradient by longitude and latitude in degrees, from that by the coordinates, of point ``i`` of a block."""
+@kernel
+def _fill(kind: int, lonlat: Any, space: Any, points: Any) -> None:
+    for start in range(0, len(lonlat), BLOCK):
+        count = min(BLOCK, len(lonlat) - start)
+        fill(kind, lonlat, start, count, space)
+        for i in range(count):
+            for axis in range(points.shape[1]):
+                points[start + i, axis] = space[POINT + axis, i]
+
+
+@kernel
+def _pull_back(kind: int, lonlat: Any, space: Any, slopes: Any, out: Any) -> None:
+    for start in range(0, len(lonlat), BLOCK):
+        count = min(BLOCK, len(lonlat) - start)
+        fill(kind, lonlat, start, count, space)
+        for i in range(count):
+            row = start + i
+            sin_lat, cos_lat = space[SIN_LAT, i], space[COS_LAT, i]
+            if kind == XYZ:
+                sin_lon, cos_lon = space[SIN_LON, i], space[COS_LON, i]
+                along = slopes[row, 0] * cos_lon + slopes[row, 1] * sin_lon
+                out[row, 0] = RADIAN * cos_lat * (slopes[row, 1] * cos_lon - slopes[row, 0] * sin_lon)
+                out[row, 1] = RADIAN * (slopes[row, 2] * cos_lat - sin_lat * along)
+            else:
+                t, cos_t, slope = _parameter(sin_lat)
+                t2 = t * t
+                bend = t * (6 * A2 + t2 * t2 * (42 * A3 + t2 * (72 * A4)))  # of slope, by t
+                x_by_lon = cos_t / (ROOT * slope)
+                x_by_t = -space[LON, i] * RADIAN * (ROOT * sin_lat * slope + cos_t * bend) / (ROOT * slope * slope)
+                t_by_lat = ROOT * cos_lat / cos_t
+                out[row, 0] = RADIAN * slopes[row, 0] * x_by_lon
+                out[row, 1] = RADIAN * (slopes[row, 0] * x_by_t + slopes[row, 1] * slope) * t_by_lat
+
+
+def coordinates(kind: int, lonlat: Any) -> Any:
+    """What phases are made of: ``(n, 2)`` degrees, as they are (longitudes not reduced), or points of another kind."""
     if kind == LONLAT:
-        lon, lat = point[0], point[1]
-    elif kind == XYZ:
-        sin_lon, cos_lon = space[SIN_LON, i], space[COS_LON, i]
-        sin_lat, cos_lat = space[SIN_LAT, i], space[COS_LAT, i]
-        lon = RADIAN * cos_lat * (point[1] * cos_lon - point[0] * sin_lon)
-        lat = RADIAN * (point[2] * cos_lat - sin_lat * (point[0] * cos_lon + point[1] * sin_lon))
+        return lonlat
+    points = np.empty((len(lonlat), DIMENSIONS[kind]))
+    _fill(kind, lonlat, np.zeros((ROWS, BLOCK)), points)
+    return points
+
+
+def pull_back(kind: int, lonlat: Any, slopes: Any, out: Any) -> None:
+    """Write gradients by longitude and latitude in degrees ``(n, 2)``, from those by the coordinates ``(n, D)``."""
+    if kind == LONLAT:
+        out[:] = slopes
     else:
-        sin_lat = space[SIN_LAT, i]
-        t, cos_t, slope = _parameter(sin_lat)
-        t2 = t * t
-        bend = t * (6 * A2 + t2 * t2 * (42 * A3 + t2 * (72 * A4)))  # of slope, by t
-        x_by_lon = cos_t / (ROOT * slope)
-        x_by_t = -space[LON, i] * RADIAN * (ROOT * sin_lat * slope + cos_t * bend) / (ROOT * slope * slope)
-        t_by_lat = ROOT * space[COS_LAT, i] / cos_t
-        lon = RADIAN * point[0] * x_by_lon
-        lat = RADIAN * (point[0] * x_by_t + point[1] * slope) * t_by_lat
-    gradient[row, 0] = lon
-    gradient[row, 1] = lat
+        _pull_back(kind, lonlat, np.zeros((ROWS, BLOCK)), slopes, out)

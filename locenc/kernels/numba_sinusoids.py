@@ -6,7 +6,7 @@ and a row of ones stands for the second factor of a single sinusoid, so that eve
 b += step, column += 16.
 
 Blocks are stored in whole vectors, in the order of the columns: what is too much of one is overwritten by the next.
-Only the last rows, where too much would lie behind the result, go through a row of their own.
+Only the last rows of a chunk, where too much would lie behind it, go through memory of their own.
 
 The gradient by a phase is pi (ds cos - dc sin), ds and dc being those by its sine and cosine; it is summed over scales,
 times frequencies, in float64.
@@ -21,11 +21,14 @@ import torch
 from numba.extending import register_jitable
 from torch import Tensor
 
-from locenc.kernels import chunks, layout, memory, numba_coordinates
+from locenc.kernels import chunks, layout, memory
 from locenc.kernels.compiling import kernel
-from locenc.kernels.numba_coordinates import BLOCK, POINT
+from locenc.kernels.numba_coordinates import coordinates, pull_back, reduce_longitude
 from locenc.kernels.numba_sincos import ROUNDING, nearest, sincos
 from locenc.kernels.vectors import LANES, first, fma, load, splat, store, total, widen
+
+#: What kernels compute in; features of other dtypes are float32 ones, rounded.
+DTYPES = (torch.float32, torch.float64)
 
 
 class Plan(NamedTuple):
@@ -35,76 +38,75 @@ class Plan(NamedTuple):
     ----------
     kind : int
         Of coordinates.
-    width : int
-        Lanes of all phases, each padded to whole vectors.
-    phases : ndarray
-        ``(P, 4)``: length, first row of the frequencies, first lane, axis.
-    blocks : ndarray
-        ``(B, 7)``: first column, columns, outer rows, lane a, step a, lane b, step b.
     columns : int
         Number of features F.
+    tail : int
+        Rows at the end of a result from which whole vectors reach beyond it.
+    gather : ndarray
+        Row of the frequencies for each lane: phases are padded to whole vectors with their last one.
+    phases : ndarray
+        ``(P, 3)``: length, first lane, axis.
+    blocks : ndarray
+        ``(B, 7)``: first column, columns, outer rows, lane a, step a, lane b, step b.
     """
 
     kind: int
-    width: int
+    columns: int
+    tail: int
+    gather: Any
     phases: Any
     blocks: Any
-    columns: int
+
+    def table(self, frequencies: Tensor) -> Any:
+        """Frequencies of all lanes by coordinate, then shifts if there are any: ``(D, width)`` or a row more."""
+        return contiguous(frequencies.detach().numpy().T.take(self.gather, 1))
+
+    def waves(self, amplitude: float, dtype: Any) -> Any:
+        """Memory for the sines and the cosines of a point, then a vector of ones and one of the amplitude."""
+        waves = np.empty(2 * len(self.gather) + 2 * LANES, dtype)
+        waves[-2 * LANES :] = 1
+        waves[-LANES:] = amplitude
+        return waves
 
 
 @cache
 def plan(fields: tuple[int, ...]) -> Plan:
     """Lower a layout; see `locenc.kernels.layout`."""
-    rows, frequency, width = [], 0, 0
+    rows: list[tuple[int, int, int]] = []
+    gather: list[int] = []
+    frequency = 0
     for length, axis in layout.phases(fields):
-        rows.append((length, frequency, width, axis))
-        frequency, width = frequency + length, width + -(-length // LANES) * LANES
-    ones = 2 * width
+        rows.append((length, len(gather), axis))
+        lanes = -(-length // LANES) * LANES
+        gather += [frequency + min(k, length - 1) for k in range(lanes)]
+        frequency += length
+    width = len(gather)
     found, column = [], 0
     for block in layout.blocks(fields):
         outer = block.combine == layout.OUTER and block.function_b != layout.ONE
         factors = []
         for phase, function in ((block.phase_a, block.function_a), (block.phase_b, block.function_b)):
-            length, _, lane, _ = rows[phase]
-            lane = ones if function == layout.ONE else lane + (width if function == layout.COS else 0)
-            factors += [lane, 0 if function == layout.ONE or length == 1 else LANES]
-        outer_rows = rows[block.phase_a][0] if outer else 0
-        found.append((column, block.columns, outer_rows, *factors))
+            length, lane, _ = rows[phase]
+            if function == layout.ONE:
+                factors += [2 * width, 0]
+            else:
+                factors += [lane + (width if function == layout.COS else 0), 0 if length == 1 else LANES]
+        found.append((column, block.columns, rows[block.phase_a][0] if outer else 0, *factors))
         column += block.columns
-    return Plan(fields[0], width, np.array(rows, np.int64), np.array(found, np.int64), column)
+    tail = -(-(LANES - 1) // column)
+    return Plan(fields[0], column, tail, np.array(gather), np.array(rows, np.int64), np.array(found, np.int64))
 
 
-@register_jitable
-def _table(frequencies: Any, dimensions: int, phases: Any, width: int) -> Any:
-    """Frequencies by coordinate, then shifts: ``(4, width)``, phases padded with zeros or, if of one scale, with it."""
-    table = np.zeros((4, width))
-    for p in range(len(phases)):
-        length, frequency, lane = phases[p, 0], phases[p, 1], phases[p, 2]
-        for k in range(LANES if length == 1 else length):
-            row = frequency if length == 1 else frequency + k
-            for axis in range(dimensions):
-                table[axis, lane + k] = frequencies[row, axis]
-            if frequencies.shape[1] > dimensions:
-                table[3, lane + k] = frequencies[row, dimensions]
-    return table
-
-
-@register_jitable
-def _waves(width: int, amplitude: float, dtype: Any) -> Any:
-    """Memory for sines, cosines, a vector of ones and one of the amplitude."""
-    waves = np.ones(2 * width + 2 * LANES, dtype)
-    waves[2 * width + LANES :] = amplitude
-    return waves
-
-
-@register_jitable
-def _evaluate(table: Any, width: int, phases: Any, space: Any, i: int, waves: Any) -> None:
+@register_jitable(forceinline=True)
+def _evaluate(points: Any, row: int, table: Any, phases: Any, waves: Any) -> None:
     """Sines and cosines of all phases of one point."""
+    dimensions, width = points.shape[1], table.shape[1]
+    lon = reduce_longitude(points[row, 0]) if dimensions == 2 else points[row, 0]
     for p in range(len(phases)):
-        lane, axis = phases[p, 2], phases[p, 3]
+        lane, axis = phases[p, 1], phases[p, 2]
         end = lane + phases[p, 0]
         if axis >= 0:
-            x = splat(space[POINT + axis, i])
+            x = splat(lon if axis == 0 else points[row, axis])
             while lane < end:
                 u = load(table, axis * width + lane)
                 rounded = fma(u, x, splat(ROUNDING))
@@ -114,11 +116,13 @@ def _evaluate(table: Any, width: int, phases: Any, space: Any, i: int, waves: An
                 store(waves, width + lane, cosine)
                 lane += LANES
         else:
-            x, y, z = splat(space[POINT, i]), splat(space[POINT + 1, i]), splat(space[POINT + 2, i])
             while lane < end:
-                turns = fma(load(table, lane), x, load(table, 3 * width + lane))
-                turns = fma(load(table, width + lane), y, turns)
-                turns = fma(load(table, 2 * width + lane), z, turns)
+                turns = splat(0.0)
+                if len(table) > dimensions:
+                    turns = load(table, dimensions * width + lane)
+                turns = fma(load(table, lane), splat(lon), turns)
+                for k in range(1, dimensions):
+                    turns = fma(load(table, k * width + lane), splat(points[row, k]), turns)
                 rounded, half_turns = nearest(turns)
                 sine, cosine = sincos(turns - half_turns, rounded, waves)
                 store(waves, lane, sine)
@@ -126,7 +130,7 @@ def _evaluate(table: Any, width: int, phases: Any, space: Any, i: int, waves: An
                 lane += LANES
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _write(waves: Any, width: int, blocks: Any, out: Any, start: int) -> None:
     """All columns of one point, from an index of ``out`` on; up to 15 numbers behind them are overwritten."""
     amplitude = load(waves, 2 * width + LANES)
@@ -153,37 +157,13 @@ def _write(waves: Any, width: int, blocks: Any, out: Any, start: int) -> None:
 
 
 @kernel
-def _forward(
-    lonlat: Any,
-    frequencies: Any,
-    kind: int,
-    width: int,
-    phases: Any,
-    blocks: Any,
-    columns: int,
-    amplitude: float,
-    out: Any,
-) -> None:
-    points = len(lonlat)
-    table = _table(frequencies, 3 if kind == layout.XYZ else 2, phases, width)
-    waves = _waves(width, amplitude, out.dtype)
-    space = numba_coordinates.workspace()
-    spare = np.empty(columns + LANES, out.dtype)
-    for start in range(0, points, BLOCK):
-        count = min(BLOCK, points - start)
-        numba_coordinates.fill(kind, lonlat, start, count, space)
-        for i in range(count):
-            _evaluate(table, width, phases, space, i, waves)
-            row = start + i
-            if (points - 1 - row) * columns >= LANES - 1:
-                _write(waves, width, blocks, out, row * columns)
-            else:
-                _write(waves, width, blocks, spare, 0)
-                for column in range(columns):
-                    out[row * columns + column] = spare[column]
+def _forward(points: Any, table: Any, phases: Any, blocks: Any, columns: int, waves: Any, out: Any) -> None:
+    for row in range(len(points)):
+        _evaluate(points, row, table, phases, waves)
+        _write(waves, table.shape[1], blocks, out, row * columns)
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _collect(waves: Any, slopes: Any, width: int, blocks: Any, gradient: Any, start: int) -> None:
     """Add to the gradients by sines and cosines what the columns of one point, from an index on, give."""
     amplitude = load(waves, 2 * width + LANES)
@@ -221,67 +201,36 @@ def _collect(waves: Any, slopes: Any, width: int, blocks: Any, gradient: Any, st
                 slopes[a + i] += total(along)
 
 
-@register_jitable
-def _contract(waves: Any, slopes: Any, table: Any, width: int, phases: Any, point: Any) -> None:
+@register_jitable(forceinline=True)
+def _contract(waves: Any, slopes: Any, table: Any, phases: Any, out: Any, row: int) -> None:
     """Gradient by the coordinates of one point: sum over scales, in float64."""
-    point[:] = 0.0
+    dimensions, width = out.shape[1], table.shape[1]
+    for k in range(dimensions):
+        out[row, k] = 0.0
     for p in range(len(phases)):
-        lane, axis = phases[p, 2], phases[p, 3]
-        end = lane + phases[p, 0]
-        x = y = z = splat(0.0)
-        while lane < end:
-            by_phase = load(slopes, lane) * load(waves, width + lane) - load(slopes, width + lane) * load(waves, lane)
-            slope = widen(by_phase)
-            if axis >= 0:
-                x = fma(load(table, axis * width + lane), slope, x)
-            else:
-                x = fma(load(table, lane), slope, x)
-                y = fma(load(table, width + lane), slope, y)
-                z = fma(load(table, 2 * width + lane), slope, z)
-            lane += LANES
-        if axis >= 0:
-            point[axis] += np.pi * total(x)
-        else:
-            point[0] += np.pi * total(x)
-            point[1] += np.pi * total(y)
-            point[2] += np.pi * total(z)
+        for k in range(dimensions):
+            lane, axis = phases[p, 1], phases[p, 2]
+            end = lane + phases[p, 0]
+            if axis in (k, layout.OBLIQUE):
+                slope = splat(0.0)
+                while lane < end:
+                    sine, cosine = load(waves, lane), load(waves, width + lane)
+                    by_phase = load(slopes, lane) * cosine - load(slopes, width + lane) * sine
+                    slope = fma(load(table, k * width + lane), widen(by_phase), slope)
+                    lane += LANES
+                out[row, k] += np.pi * total(slope)
 
 
 @kernel
 def _backward(
-    gradient: Any,
-    lonlat: Any,
-    frequencies: Any,
-    kind: int,
-    width: int,
-    phases: Any,
-    blocks: Any,
-    columns: int,
-    amplitude: float,
-    out: Any,
+    gradient: Any, points: Any, table: Any, phases: Any, blocks: Any, columns: int, waves: Any, slopes: Any, out: Any
 ) -> None:
-    points = len(lonlat)
-    table = _table(frequencies, 3 if kind == layout.XYZ else 2, phases, width)
-    waves = _waves(width, amplitude, gradient.dtype)
-    slopes = np.empty(2 * width + LANES, gradient.dtype)
-    space = numba_coordinates.workspace()
-    spare = np.empty(columns + LANES, gradient.dtype)
-    point = np.empty(3)
-    for start in range(0, points, BLOCK):
-        count = min(BLOCK, points - start)
-        numba_coordinates.fill(kind, lonlat, start, count, space)
-        for i in range(count):
-            _evaluate(table, width, phases, space, i, waves)
-            row = start + i
-            slopes[:] = 0
-            if (points - 1 - row) * columns >= LANES - 1:
-                _collect(waves, slopes, width, blocks, gradient, row * columns)
-            else:
-                for column in range(columns):
-                    spare[column] = gradient[row * columns + column]
-                _collect(waves, slopes, width, blocks, spare, 0)
-            _contract(waves, slopes, table, width, phases, point)
-            numba_coordinates.pull_back(kind, space, i, point, out, row)
+    for row in range(len(points)):
+        _evaluate(points, row, table, phases, waves)
+        for lane in range(len(slopes)):
+            slopes[lane] = 0.0
+        _collect(waves, slopes, table.shape[1], blocks, gradient, row * columns)
+        _contract(waves, slopes, table, phases, out, row)
 
 
 def forward(
@@ -295,19 +244,24 @@ def forward(
 ) -> Tensor:
     """As `locenc.kernels.reference.sinusoids`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
     spec = plan(tuple(fields))
-    points, table = lonlat.detach().numpy(), contiguous(frequencies.detach().numpy())
-    features = memory.empty((len(points), spec.columns), dtype) if out is None else out
-    working = dtype if dtype == torch.float64 else torch.float32
+    places, table = lonlat.detach().numpy(), spec.table(frequencies)
+    features = memory.empty((len(places), spec.columns), dtype) if out is None else out
+    target = features.numpy() if dtype in DTYPES else None
 
     def work(part: slice) -> None:
-        own = features[part]
-        if dtype != working:
-            own = torch.empty(own.shape, dtype=working)
-        _forward(contiguous(points[part]), table, *spec, amplitude, own.numpy().reshape(-1))
-        if dtype != working:
-            features[part] = own
+        own = np.empty((part.stop - part.start, spec.columns), np.float32) if target is None else target[part]
+        points = coordinates(spec.kind, contiguous(places[part]))
+        waves = spec.waves(amplitude, own.dtype)
+        whole = max(0, len(own) - spec.tail)
+        if whole:
+            _forward(points[:whole], table, spec.phases, spec.blocks, spec.columns, waves, own.reshape(-1))
+        last = np.empty((len(own) - whole + spec.tail, spec.columns), own.dtype)
+        _forward(points[whole:], table, spec.phases, spec.blocks, spec.columns, waves, last.reshape(-1))
+        own[whole:] = last[: len(own) - whole]
+        if target is None:
+            features[part] = torch.from_numpy(own)
 
-    chunks.run(work, len(points), spec.columns)
+    chunks.run(work, len(places), spec.columns)
     return features
 
 
@@ -316,17 +270,30 @@ def backward(
 ) -> Tensor:
     """Gradient of the coordinates, in their dtype."""
     spec = plan(tuple(fields))
-    points, table = lonlat.detach().numpy(), contiguous(frequencies.detach().numpy())
-    working = torch.float64 if dtype == torch.float64 else torch.float32
-    result = torch.empty(lonlat.shape, dtype=torch.float64)
-    slopes = result.numpy()
+    places, table = lonlat.detach().numpy(), spec.table(frequencies)
+    given = gradient.detach()
+    source = given.numpy() if dtype in DTYPES else None
+    result = np.empty(places.shape)
 
     def work(part: slice) -> None:
-        own = gradient[part].detach().to(working).contiguous().numpy().reshape(-1)
-        _backward(own, contiguous(points[part]), table, *spec, amplitude, slopes[part])
+        own = np.ascontiguousarray(given[part].float().numpy() if source is None else source[part])
+        lonlat = contiguous(places[part])
+        points = coordinates(spec.kind, lonlat)
+        waves = spec.waves(amplitude, own.dtype)
+        memory = waves, np.empty_like(waves[:-LANES])
+        by_point = np.empty(points.shape)
+        whole = max(0, len(own) - spec.tail)
+        if whole:
+            _backward(own.reshape(-1), points[:whole], table, spec.phases, spec.blocks, spec.columns, *memory, by_point)
+        last = np.zeros((len(own) - whole + spec.tail, spec.columns), own.dtype)
+        last[: len(own) - whole] = own[whole:]
+        _backward(
+            last.reshape(-1), points[whole:], table, spec.phases, spec.blocks, spec.columns, *memory, by_point[whole:]
+        )
+        pull_back(spec.kind, lonlat, by_point, result[part])
 
-    chunks.run(work, len(points), spec.columns)
-    return result.to(lonlat.dtype)
+    chunks.run(work, len(places), spec.columns)
+    return torch.from_numpy(result).to(lonlat.dtype)
 
 
 def contiguous(array: Any) -> Any:

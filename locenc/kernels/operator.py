@@ -7,6 +7,7 @@ the coordinates.
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -102,7 +103,7 @@ class Operator:
             torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
         )
 
-    @property
+    @cached_property
     def _kernels(self) -> Kernel:
         return cast(Kernel, import_module(self._module))
 
@@ -151,9 +152,11 @@ def _autograd_function(
     name: str, forward: Callable[..., Tensor], backward: Callable[..., Any]
 ) -> type[torch.autograd.Function]:
     """The gradient for eager calls: a third of the registered operator's time."""
-    members = {
-        "forward": staticmethod(forward),
-        "setup_context": staticmethod(_save),
-        "backward": staticmethod(backward),
-    }
+
+    def run(ctx: Any, *inputs: Any) -> Tensor:
+        output = forward(*inputs)
+        _save(ctx, inputs, output)
+        return output
+
+    members = {"forward": staticmethod(run), "backward": staticmethod(backward)}
     return type(name.title().replace("_", ""), (torch.autograd.Function,), members)
