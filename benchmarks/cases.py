@@ -119,8 +119,8 @@ class Cases:
         return eager | compiled
 
     def _in(self, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-        constants = self.form.constants(self.position, dtype)
-        return lambda lonlat: self.form.features(lonlat, *constants).float()
+        features = self.form.bind(self.position, dtype)
+        return lambda lonlat: features(lonlat).float()
 
     def _peers(self) -> dict[str, Call]:
         found = {TORCHSPATIAL: torchspatial(self.form, self.size)}

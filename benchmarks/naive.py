@@ -163,8 +163,11 @@ class Naive(NamedTuple):
 
     def build(self, size: int, **options: Any) -> nn.Module:
         """Our encoder."""
-        sized = {self.size: size} if self.size else {}
-        return locenc.position_encoder(self.encoder, **{**sized, **self.options, **options})
+        return locenc.position_encoder(self.encoder, **{**self.sized(size), **options})
+
+    def sized(self, size: int) -> dict[str, Any]:
+        """Its options."""
+        return {**({self.size: size} if self.size else {}), **self.options}
 
     def constants(self, position: nn.Module, dtype: torch.dtype) -> tuple[Tensor, ...]:
         """What the form takes besides coordinates, for an encoder of ours."""
@@ -178,6 +181,11 @@ class Naive(NamedTuple):
                 ratio = config["max_radius"] / config["min_radius"]
                 drawn = [1 / (config["min_radius"] * ratio ** (steps / (len(steps) - 1)))]
         return tuple(value.to(dtype) for value in drawn)
+
+    def bind(self, position: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+        """The form as a function of coordinates of a dtype alone."""
+        constants = self.constants(position, dtype)
+        return lambda lonlat: self.features(lonlat, *constants)
 
 
 SIZES = (8, 16, 32, 64)
