@@ -104,7 +104,7 @@ def _within(lonlat: Tensor) -> bool:
     if lonlat.numel() <= _FEW:
         points = lonlat.reshape(-1, 2).tolist()
         return all(math.isfinite(lon) and -90 <= lat <= 90 for lon, lat in points)
-    values = lonlat.numpy()
+    values = lonlat.resolve_neg().numpy()
     lon, lat = values[..., 0], values[..., 1]
     return bool(lat.min() >= -90 and lat.max() <= 90 and np.isfinite(lon.min()) and np.isfinite(lon.max()))
 

@@ -92,7 +92,7 @@ class Operator:
             return features if out is None else out.copy_(features)
         if lonlat.requires_grad and torch.is_grad_enabled():
             return cast(Tensor, self._function.apply(lonlat, *arguments))
-        return self._kernels.forward(lonlat, *arguments, out=out)
+        return self._kernels.forward(lonlat.resolve_neg(), *arguments, out=out)
 
     def _wants_reference(self, lonlat: Tensor, arguments: tuple[Any, ...]) -> bool:
         if chosen(lonlat.device.type) == "reference" or torch.compiler.is_exporting():
@@ -111,10 +111,10 @@ class Operator:
         """What the registered operator does on the CPU."""
         if missing("numba"):
             return self._reference(lonlat, *arguments)
-        return self._kernels.forward(lonlat, *arguments, out=None)
+        return self._kernels.forward(lonlat.resolve_neg(), *arguments, out=None)
 
     def _kernel_backward(self, gradient: Tensor, lonlat: Tensor, *arguments: Any) -> Tensor:
-        return self._kernels.backward(gradient, lonlat, *arguments)
+        return self._kernels.backward(gradient.resolve_neg(), lonlat.resolve_neg(), *arguments)
 
     def _fake(self, lonlat: Tensor, *arguments: Any) -> Tensor:
         return lonlat.new_empty((lonlat.shape[0], self._columns(*arguments)), dtype=arguments[-1])
