@@ -31,6 +31,8 @@ class SummedBranches(nn.Module):
     Vivanco Cepeda et al. 2023, "GeoCLIP", NeurIPS, section 3.
     """
 
+    rowwise = True
+
     def __init__(
         self, in_dim: int, out_dim: int, *, num_branches: int = 3, hidden_dim: int = 1024, num_hidden_layers: int = 3
     ) -> None:

@@ -1,12 +1,19 @@
 """A location encoder is a position encoder, then a network."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from locenc import first_layer
 from locenc._weights import write_folder
+from locenc.coords import check_form, check_values
+from locenc.kernels.backend import backend as use
+from locenc.kernels.memory import check_out
+from locenc.kernels.operator import concrete
+from locenc.tiled import TILE, acts_on_rows, gradients, infer, undisturbed
 
 
 class LocationEncoder(nn.Module):
@@ -75,15 +82,25 @@ class LocationEncoder(nn.Module):
         """
         write_folder(path, self.config, self.state_dict())
 
-    def forward(self, lonlat: Tensor, *, check: bool | None = None, **inputs: Tensor) -> Tensor:
+    def forward(
+        self,
+        lonlat: Tensor,
+        *,
+        check: bool | None = None,
+        backend: str | None = None,
+        out: Tensor | None = None,
+        **inputs: Tensor,
+    ) -> Tensor:
         """Embed coordinates.
 
         Parameters
         ----------
         lonlat : Tensor
             ``(..., 2)`` longitude and latitude in degrees; float64 keeps their metres, whatever the network's dtype.
-        check : bool, optional
-            As in the position encoder: on for CPU tensors outside compilation unless said otherwise.
+        check, backend
+            As in the position encoder.
+        out : Tensor, optional
+            ``(..., dim)``, contiguous, of the embedding's dtype and device: is filled and returned. No gradients flow.
         **inputs : Tensor
             What else the position encoder takes, such as ``date``.
 
@@ -95,10 +112,44 @@ class LocationEncoder(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            For coordinates that `locenc.coords.check_lonlat` refuses.
+            For coordinates that `locenc.coords.check_lonlat` refuses, and an ``out`` that does not fit.
+
+        Notes
+        -----
+        On the CPU the features of many points never exist all at once: they are made by tiles, and in inference so is
+        all that the network does; `locenc.networks` says what a network must promise. Features are the same bytes
+        whatever the batch, embeddings may depend on it in their last digits, since matrix products round small batches
+        otherwise; those of `locenc.embed` do not.
         """
-        embedding: Tensor = self.network(self.position(lonlat, dtype=self._feature_dtype(), check=check, **inputs))
+        with nullcontext() if backend is None else use(backend):
+            if out is not None and gradients(self.position, self.network, lonlat):
+                raise ValueError("out= keeps no gradients, but the encoder or lonlat require them: use torch.no_grad()")
+            embedding = None if inputs else self._by_tiles(lonlat, check, out)
+            if embedding is None:
+                features = self.position(lonlat, dtype=self._feature_dtype(), check=check, **inputs)
+                embedding = self.network(features)
+                if out is not None:
+                    check_out(out, tuple(embedding.shape), embedding.dtype, lonlat)
+                    return out.copy_(embedding)
         return embedding
+
+    def _by_tiles(self, lonlat: Tensor, check: bool | None, out: Tensor | None) -> Tensor | None:
+        """What `forward` gives, or None where coordinates, modules or circumstances want it in one piece."""
+        position, network = self.position, self.network
+        if not concrete(lonlat) or lonlat.numel() <= 2 * TILE or not undisturbed(position, network, lonlat):
+            return None
+        dtype = self._feature_dtype() or position.dtype
+        trains = gradients(position, network, lonlat)
+        if not (first_layer.fits(position, network, dtype) if trains else acts_on_rows(position, network)):
+            return None
+        check_form(lonlat)
+        if check is None or check:
+            check_values(lonlat)
+        points = (lonlat if lonlat.dtype.is_floating_point else lonlat.to(torch.float64)).reshape(-1, 2)
+        leading = lonlat.shape[:-1]
+        if trains:
+            return first_layer.embed(position, network, points).reshape(*leading, self.dim)
+        return infer(position, network, points, dtype, leading, out)
 
     def _feature_dtype(self) -> torch.dtype | None:
         weight = next(self.network.parameters(), None)

@@ -1,8 +1,16 @@
-"""Networks that turn features into an embedding: (..., in_dim) to (..., out_dim)."""
+"""Networks that turn features into an embedding: (..., in_dim) to (..., out_dim).
+
+A network, ours or a user's, may say more of itself, and `locenc.LocationEncoder` makes use of it:
+
+- ``rowwise = True``, on its class and on those of its layers that are not torch's own: in evaluation, a row of the
+  result depends on the same row of the features alone.
+- ``first_linear``: the linear layer that the features enter, and ``after_first(hidden, add_features)``: the embedding
+  from what that layer gives. ``add_features(other)`` is ``other + features``, for a skip.
+"""
 
 from collections.abc import Callable, Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -21,6 +29,8 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 
 
 class _FFNLayer(nn.Module):
+    rowwise = True
+
     def __init__(self, in_dim: int, out_dim: int, activation: str, dropout: float, *, norm: bool, skip: bool) -> None:
         super().__init__()
         self.linear = nn.Linear(in_dim, out_dim)
@@ -31,9 +41,12 @@ class _FFNLayer(nn.Module):
         nn.init.xavier_uniform_(self.linear.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        hidden: Tensor = self.dropout(self.activation(self.linear(x)))
+        return self.after_linear(self.linear(x), lambda hidden: hidden + x)
+
+    def after_linear(self, hidden: Tensor, add_input: Callable[[Tensor], Tensor]) -> Tensor:
+        hidden = self.dropout(self.activation(hidden))
         if self.skip:
-            hidden = hidden + x
+            hidden = add_input(hidden)
         out: Tensor = self.norm(hidden)
         return out
 
@@ -64,6 +77,8 @@ class FFN(nn.Module):
     Mai et al. 2020 (Space2Vec, ICLR), section 3; weights Xavier uniform.
     """
 
+    rowwise = True
+
     def __init__(
         self,
         in_dim: int,
@@ -93,6 +108,22 @@ class FFN(nn.Module):
         embedding: Tensor = self.layers(features)
         return embedding
 
+    @property
+    def first_linear(self) -> nn.Linear:
+        """The layer that the features enter."""
+        return self._first.linear
+
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor]) -> Tensor:
+        """The embedding from what `first_linear` gives."""
+        hidden = self._first.after_linear(hidden, add_features)
+        for layer in list(self.layers)[1:]:
+            hidden = layer(hidden)
+        return hidden
+
+    @property
+    def _first(self) -> _FFNLayer:
+        return cast(_FFNLayer, self.layers[0])
+
 
 class ResidualFCNet(nn.Module):
     """The residual network of Mac Aodha et al. (geo_prior, SINR): embeddings are non-negative.
@@ -111,6 +142,8 @@ class ResidualFCNet(nn.Module):
     Mac Aodha et al. 2019 (ICCV), section 3.3.
     """
 
+    rowwise = True
+
     def __init__(self, in_dim: int, out_dim: int, *, depth: int = 4, dropout: float = 0.5) -> None:
         super().__init__()
         depth, dropout = check_count("depth", depth, least=0, most=256), check_dropout(dropout)
@@ -120,12 +153,23 @@ class ResidualFCNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features ``(..., in_dim)`` to embeddings ``(..., out_dim)``."""
-        embedding: Tensor = self.blocks(self.input(features).relu())
+        return self.after_first(self.input(features))
+
+    @property
+    def first_linear(self) -> nn.Linear:
+        """The layer that the features enter."""
+        return self.input
+
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The embedding from what `first_linear` gives."""
+        embedding: Tensor = self.blocks(hidden.relu())
         return embedding
 
 
 class Linear(nn.Linear):
     """One linear layer with bias: (..., in_dim) to (..., out_dim)."""
+
+    rowwise = True
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
@@ -134,6 +178,8 @@ class Linear(nn.Linear):
 
 class Identity(nn.Identity):
     """The features themselves as the embedding; ``out_dim`` must be the number of features."""
+
+    rowwise = True
 
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__()

@@ -1,5 +1,7 @@
 """The residual block of Mac Aodha et al., and TTE's network made of it."""
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
@@ -13,6 +15,8 @@ class ResidualBlock(nn.Module):
     ----------
     Mac Aodha et al. 2019 (ICCV), section 3.3.
     """
+
+    rowwise = True
 
     def __init__(self, dim: int, dropout: float) -> None:
         super().__init__()
@@ -47,6 +51,8 @@ class ResidualMLP(nn.Module):
     Cher et al. 2026, "Tessellating the Earth", ECCV.
     """
 
+    rowwise = True
+
     def __init__(
         self,
         in_dim: int,
@@ -68,5 +74,14 @@ class ResidualMLP(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features ``(..., in_dim)`` to embeddings ``(..., out_dim)``."""
-        embedding: Tensor = self.output(self.blocks(self.input(features).relu()))
+        return self.after_first(self.input(features))
+
+    @property
+    def first_linear(self) -> nn.Linear:
+        """The layer that the features enter."""
+        return self.input
+
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The embedding from what `first_linear` gives."""
+        embedding: Tensor = self.output(self.blocks(hidden.relu()))
         return normalize(embedding, dim=-1, eps=1e-12) if self.normalize else embedding

@@ -1,7 +1,9 @@
 """The sinusoidal representation network: what SatCLIP puts behind its spherical harmonics."""
 
 import math
+from collections.abc import Callable
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +32,8 @@ class Siren(nn.Module):
     Sitzmann et al. 2020, "Implicit neural representations with periodic activation functions", NeurIPS. Weights and
     biases start uniform within ±1/in in the first layer, ±√(6/in) in the others, as in SatCLIP (Rußwurm et al. 2024).
     """
+
+    rowwise = True
 
     def __init__(
         self,
@@ -61,9 +65,16 @@ class Siren(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features ``(..., in_dim)`` to embeddings ``(..., out_dim)``."""
-        hidden = features
-        for layer, linear in enumerate(self.layers):
-            before: Tensor = self.dropout(linear(hidden))
-            hidden = torch.sin(self.omega_0 * before if layer == 0 else before)
-        embedding: Tensor = self.last(hidden)
-        return embedding
+        return self.after_first(self.first_linear(features))
+
+    @property
+    def first_linear(self) -> nn.Linear:
+        """The layer that the features enter."""
+        return cast(nn.Linear, self.layers[0] if len(self.layers) else self.last)
+
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The embedding from what `first_linear` gives."""
+        for layer, linear in enumerate([*self.layers, self.last][1:]):
+            before: Tensor = self.dropout(hidden)
+            hidden = linear(torch.sin(self.omega_0 * before if layer == 0 else before))
+        return hidden

@@ -18,16 +18,18 @@ ROWS = [
     {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
     {"locenc.registry"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}
-    | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"},
+    | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"}
+    | {"locenc.tiled", "locenc.first_layer"},
     {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels", "locenc.residual", "locenc.siren", "locenc.branches"},
-    {"locenc.kernels.numba_sinusoids", "locenc.kernels.numba_harmonics", "locenc.kernels.numba_rbf"},
-    {"locenc.kernels.numba_sphere", "locenc.kernels.numba_exp"},
+    {"locenc.kernels.numba_sinusoids", "locenc.kernels.numba_harmonics", "locenc.kernels.numba_rbf"}
+    | {"locenc.kernels.numba_voronoi"},
+    {"locenc.kernels.numba_sphere", "locenc.kernels.numba_exp", "locenc.kernels.panels"},
     {"locenc.kernels.reference", "locenc.kernels.reference_voronoi", "locenc.kernels.numba_coordinates"}
     | {"locenc.kernels.reference_rbf", "locenc.kernels.reference_harmonics", "locenc.kernels.operator"},
-    {"locenc.kernels.numba_sincos", "locenc.kernels.backend", "locenc.kernels.compiling"},
-    {"locenc.kernels.layout", "locenc.kernels.vectors", "locenc.kernels.processor"}
-    | {"locenc.kernels.memory", "locenc.kernels.chunks"},
+    {"locenc.kernels.numba_sincos", "locenc.kernels.backend", "locenc.kernels.compiling"}
+    | {"locenc.kernels.thread_state", "locenc.kernels.chunks"},
+    {"locenc.kernels.layout", "locenc.kernels.vectors", "locenc.kernels.processor"} | {"locenc.kernels.memory"},
     {"locenc.compat", "locenc.compat._files"},
     {"locenc._names", "locenc._files", "locenc._extras"},
 ]

@@ -1,20 +1,26 @@
 """Chunks of points on several threads: our own small pool, as many threads as torch may use.
 
 Kernels hold no interpreter lock, so plain threads suffice. numba's own threading would bring a second OpenMP runtime,
-which spins against torch's.
+which spins against torch's. Within a thread of the pool torch uses no further threads: what runs there is serial, calls
+of this module too.
 """
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import torch
 
-#: Numbers that a chunk makes at least, and a call must make before a second thread pays.
-CHUNK, SERIAL = 2**19, 2**21
+from locenc.kernels.thread_state import carried
+
+#: Numbers that a chunk makes at least and at most (a millisecond), and a call must make before a second thread pays.
+CHUNK, LARGEST, SERIAL = 2**19, 2**22, 2**21
+
+Worker = Callable[[Iterator[slice]], None]
 
 _lock = threading.Lock()
+_starting = threading.Lock()
 _pool: ThreadPoolExecutor | None = None
 
 
@@ -38,17 +44,68 @@ def run(work: Callable[[slice], None], points: int, numbers: int) -> None:
     if points * numbers <= CHUNK:
         work(slice(0, points))
         return
-    size = max(1, CHUNK // max(numbers, 1))
-    chunks = _Chunks(points, size)
-    workers = min(torch.get_num_threads(), len(chunks)) - 1
-    if workers < 1 or points * numbers < SERIAL:
-        chunks.work(work)
+
+    def worker(own: Iterator[slice]) -> None:
+        for part in own:
+            work(part)
+
+    threads = torch.get_num_threads() if points * numbers >= SERIAL else 1
+    made = min(max(points * numbers // (4 * threads), CHUNK), LARGEST)
+    parts = slices(points, max(1, made // numbers))
+    helpers = min(threads, len(parts)) - 1
+    _share(worker, parts, helpers, joins=True)
+
+
+def spread(worker: Worker, parts: Sequence[slice], *, threads: int | None = None) -> None:
+    """Let several threads share out parts, torch using one thread within each of them.
+
+    Parameters
+    ----------
+    worker : callable
+        Called once in each thread, with an iterator over the parts that are that thread's: what it prepares before it
+        begins (buffers) is its own. It finds the caller's grad mode, autocast and backend.
+    parts : sequence of slice
+        Handed out one at a time, in order.
+    threads : int, optional
+        How many; as many as torch may use unless given.
+
+    Notes
+    -----
+    The caller waits, unless torch may use one thread alone: then it works itself. Exceptions as in `run`.
+    """
+    own = torch.get_num_threads()
+    if own == 1:
+        _share(worker, parts, 0, joins=True)
+    else:
+        _share(worker, parts, min(own if threads is None else threads, len(parts)), joins=False)
+
+
+def slices(stop: int, size: int, *, start: int = 0) -> list[slice]:
+    """The points from ``start`` to ``stop``, so many at a time; the last slice may be shorter."""
+    return [slice(first, min(first + size, stop)) for first in range(start, stop, size)]
+
+
+def _share(worker: Worker, parts: Sequence[slice], helpers: int, *, joins: bool) -> None:
+    """Let threads of the pool, and the caller if it joins them, share out the parts."""
+    shared = _Parts(parts)
+    if helpers < 1:
+        shared.hand_to(worker)
         return
-    futures = [_executor().submit(chunks.work, work) for _ in range(workers)]
+    within = carried()
+
+    def helper() -> None:
+        with within():
+            shared.hand_to(worker)
+
+    futures: list[Future[None]] = []
     try:
-        chunks.work(work)
+        for _ in range(helpers):
+            futures.append(_executor().submit(helper))
+        if joins:
+            shared.hand_to(worker)
+        wait(futures)
     finally:
-        chunks.stop()
+        shared.stop()
         for future in futures:
             future.cancel()
         wait(futures)
@@ -57,29 +114,27 @@ def run(work: Callable[[slice], None], points: int, numbers: int) -> None:
             future.result()
 
 
-class _Chunks:
-    """Slices of the points, handed out one at a time to whoever asks."""
+class _Parts:
+    """Slices that are handed out one at a time to whoever asks."""
 
-    def __init__(self, points: int, size: int) -> None:
-        self._slices = iter([slice(start, min(start + size, points)) for start in range(0, points, size)])
-        self._count = -(-points // size)
+    def __init__(self, parts: Sequence[slice]) -> None:
+        self._left = iter(parts)
         self._lock = threading.Lock()
 
-    def __len__(self) -> int:
-        return self._count
+    def __iter__(self) -> Iterator[slice]:
+        return self
 
-    def _next(self) -> slice | None:
+    def __next__(self) -> slice:
         with self._lock:
-            return next(self._slices, None)
+            return next(self._left)
 
     def stop(self) -> None:
         with self._lock:
-            self._slices = iter(())
+            self._left = iter(())
 
-    def work(self, work: Callable[[slice], None]) -> None:
+    def hand_to(self, worker: Worker) -> None:
         try:
-            while (part := self._next()) is not None:
-                work(part)
+            worker(self)
         except BaseException:
             self.stop()
             raise
@@ -90,14 +145,35 @@ def _executor() -> ThreadPoolExecutor:
     global _pool
     with _lock:
         if _pool is None:
-            _pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="locenc")
+            _pool = ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="locenc", initializer=_one_thread)
         return _pool
+
+
+def _one_thread() -> None:
+    """Let torch use one thread within the calling one, for good.
+
+    ``set_num_threads`` also decides what threads get that use torch for the first time later: another thread sets that
+    back at once.
+    """
+    ready = threading.Event()
+    with _starting:
+        before = torch.get_num_threads()
+
+        def restore() -> None:
+            ready.wait()
+            torch.set_num_threads(before)
+
+        restoring = threading.Thread(target=restore)
+        restoring.start()
+        torch.set_num_threads(1)
+        ready.set()
+        restoring.join()
 
 
 def _forget() -> None:
     """A forked child has none of the parent's threads, and a lock may have been held by one of them."""
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
+    global _pool, _lock, _starting
+    _pool, _lock, _starting = None, threading.Lock(), threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):

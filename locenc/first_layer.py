@@ -1,0 +1,178 @@
+"""Training with the first layer fused: coordinates are kept for the gradients, their features made again by tiles.
+
+    hidden = features(lonlat) Wᵀ + b,    dW = Gᵀ features(lonlat),    db = Gᵀ 1,    dlonlat = (G W) · dfeatures,
+
+G being the gradient of hidden. All but hidden is made tile after tile. Sums over points are in a fixed order.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from locenc.kernels import chunks, memory
+from locenc.position import PositionEncoder
+from locenc.tiled import TILE, says
+
+#: Sums over points are made of at most so many partial sums, each by one thread.
+PARTIAL_SUMS = 16
+
+
+def fits(position: nn.Module, network: nn.Module, dtype: torch.dtype | None) -> bool:
+    """Whether encoder and network, both `locenc.tiled.undisturbed`, can be trained so.
+
+    The position encoder must have no parameters, and the network ``first_linear`` and ``after_first``.
+    """
+    layer = getattr(network, "first_linear", None)
+    return (
+        isinstance(layer, nn.Linear)
+        and type(layer).forward is nn.Linear.forward
+        and says(network, "after_first") is not None
+        and dtype in (torch.float32, torch.float64)
+        and layer.weight.dtype == dtype
+        and layer.weight.is_cpu
+        and next(position.parameters(), None) is None
+        and not torch.is_autocast_enabled("cpu")
+    )
+
+
+def embed(position: PositionEncoder, network: Any, lonlat: Tensor) -> Tensor:
+    """Embeddings ``(N, dim)`` of ``(N, 2)`` checked coordinates, float32 or float64; the modules must fit."""
+    layer = network.first_linear
+    source = _Source(position, layer.weight.dtype)
+    hidden = _applied(_FirstLayer, lonlat, layer.weight, layer.bias, source)
+    embedding: Tensor = network.after_first(hidden, lambda other: _applied(_AddFeatures, lonlat, other, source))
+    return embedding
+
+
+def _applied(function: Any, *inputs: Any) -> Tensor:
+    result: Tensor = function.apply(*inputs)
+    return result
+
+
+class _Source(NamedTuple):
+    """Where features come from."""
+
+    position: PositionEncoder
+    dtype: torch.dtype
+
+    def buffer(self) -> Tensor:
+        """Memory for the features of a tile."""
+        return torch.empty((TILE, self.position.out_dim), dtype=self.dtype, device="cpu")
+
+    def fill(self, buffer: Tensor, lonlat: Tensor) -> Tensor:
+        """Features of up to `TILE` points, in a buffer."""
+        features: Tensor = self.position(lonlat, dtype=self.dtype, check=False, out=buffer[: len(lonlat)])
+        return features
+
+    def make(self, lonlat: Tensor) -> Tensor:
+        """Features that know where they come from, if the coordinates require gradients."""
+        return self.position.features(lonlat, self.dtype)
+
+    def pull_back(self, lonlat: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        """Features, and the gradient of the coordinates from theirs."""
+        with torch.enable_grad():
+            points = lonlat.detach().requires_grad_()
+            features = self.make(points)
+        (of_lonlat,) = torch.autograd.grad(features, points, gradient)
+        return features.detach(), of_lonlat
+
+
+class _FirstLayer(torch.autograd.Function):
+    """Coordinates (N, 2), weight (H, F) and bias (H,) to the layer's output (N, H)."""
+
+    @staticmethod
+    def forward(ctx: Any, lonlat: Tensor, weight: Tensor, bias: Tensor | None, source: _Source) -> Tensor:
+        ctx.save_for_backward(lonlat, weight, bias)
+        ctx.source = source
+        hidden = memory.empty((len(lonlat), len(weight)), source.dtype)
+
+        def worker(tiles: Iterator[slice]) -> None:
+            buffer = source.buffer()
+            for tile in tiles:
+                features = source.fill(buffer, lonlat[tile])
+                if bias is None:
+                    torch.mm(features, weight.T, out=hidden[tile])
+                else:
+                    torch.addmm(bias, features, weight.T, out=hidden[tile])
+
+        chunks.spread(worker, chunks.slices(len(lonlat), TILE))
+        return hidden
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, source = ctx.saved_tensors, ctx.source
+        lonlat, weight, bias = inputs
+        if torch.is_grad_enabled():
+            return _with_graph(ctx, inputs, linear(source.make(lonlat), weight, bias), gradient)
+        to_lonlat, to_weight, to_bias, _ = ctx.needs_input_grad
+        of_lonlat = torch.empty_like(lonlat) if to_lonlat else None
+        parts = chunks.slices(len(lonlat), max(1, -(-len(lonlat) // (TILE * PARTIAL_SUMS))) * TILE)
+        sums: dict[int, tuple[Tensor, Tensor]] = {}
+
+        def worker(own: Iterator[slice]) -> None:
+            buffer = source.buffer()
+            for part in own:
+                of_weight, of_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
+                for tile in chunks.slices(part.stop, TILE, start=part.start):
+                    points, slopes = lonlat[tile], gradient[tile]
+                    if of_lonlat is not None:
+                        features, of_lonlat[tile] = source.pull_back(points, slopes @ weight)
+                    else:
+                        features = source.fill(buffer, points)
+                    of_weight.addmm_(slopes.T, features)
+                    of_bias += slopes.sum(0)
+                sums[part.start] = of_weight, of_bias
+
+        chunks.spread(worker, parts)
+        of_weight, of_bias = sums[0]
+        for part in parts[1:]:
+            of_weight += sums[part.start][0]
+            of_bias += sums[part.start][1]
+        return of_lonlat, of_weight if to_weight else None, of_bias if to_bias else None, None
+
+
+class _AddFeatures(torch.autograd.Function):
+    """Coordinates (N, 2) and other numbers (N, F) to these plus the features."""
+
+    @staticmethod
+    def forward(ctx: Any, lonlat: Tensor, other: Tensor, source: _Source) -> Tensor:
+        ctx.save_for_backward(lonlat)
+        ctx.source = source
+        result = memory.empty(tuple(other.shape), source.dtype)
+
+        def worker(tiles: Iterator[slice]) -> None:
+            buffer = source.buffer()
+            for tile in tiles:
+                torch.add(other[tile], source.fill(buffer, lonlat[tile]), out=result[tile])
+
+        chunks.spread(worker, chunks.slices(len(lonlat), TILE))
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (lonlat,), source = ctx.saved_tensors, ctx.source
+        if not ctx.needs_input_grad[0]:
+            return None, gradient, None
+        if torch.is_grad_enabled():
+            return _with_graph(ctx, (lonlat,), source.make(lonlat), gradient)[0], gradient, None
+        of_lonlat = torch.empty_like(lonlat)
+
+        def worker(tiles: Iterator[slice]) -> None:
+            for tile in tiles:
+                _, of_lonlat[tile] = source.pull_back(lonlat[tile], gradient[tile])
+
+        chunks.spread(worker, chunks.slices(len(lonlat), TILE))
+        return of_lonlat, gradient, None
+
+
+def _with_graph(
+    ctx: Any, inputs: tuple[Tensor | None, ...], output: Tensor, gradient: Tensor
+) -> tuple[Tensor | None, ...]:
+    """Gradients that have a graph themselves, of the output made in the plain way."""
+    needed = zip(inputs, ctx.needs_input_grad, strict=False)
+    wanted = [value for value, need in needed if value is not None and need]
+    found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=True))
+    return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
