@@ -4,12 +4,13 @@ As `locenc.kernels.reference_harmonics`, whose recurrence runs along the degrees
 
     p(m, m) = 1,   p(l, m) = 2 z p(l-1, m) - c(l, m) p(l-2, m).
 
-Lanes are 8 orders of one point; a block of them goes through all degrees in registers, and writes both halves of a row
-of columns: Re (x + iy)^m times s p forwards, Im (x + iy)^m times s p backwards. Coefficients are packed in that order.
+Lanes are 8 orders of a point; a block of them goes through all degrees in registers, and writes both halves of a row of
+columns: Re (x + iy)^m times s p forwards, Im (x + iy)^m times s p backwards. Coefficients are packed in that order.
 The first 8 degrees of a block form a triangle: there the 1 of the next lane is added, and stores are masked.
 
-Blocks jump between the columns, which defeats the processor's own prefetching of large results, so the columns of the
-next point are asked for meanwhile.
+Each degree waits for the one before, so two points go together, as one vector of 16 lanes. Blocks jump between the
+columns, which defeats the processor's own prefetching of large results, so the next points' columns are asked for
+meanwhile.
 
 Gradients: with P = sum over l of s p g(l, m), N the same of g(l, -m), P' and N' of dp / d(2z), w = x + iy = cos lat u,
 
@@ -34,8 +35,11 @@ from locenc.kernels.vectors import (
     LANES,
     convert,
     fma,
+    high,
     load8,
     load8_between,
+    low,
+    pair,
     prefetch,
     reverse,
     shift,
@@ -46,6 +50,8 @@ from locenc.kernels.vectors import (
     widen,
 )
 
+#: Those of arrays that kernels write and read; others are converted.
+DTYPES = (torch.float32, torch.float64)
 #: Where the packed coefficients begin, after the rows of a unit matrix and the numbers 0 to 7; of what steps they are.
 ORDERS, FIRST, STEP = 64, 72, 16
 
@@ -73,46 +79,80 @@ def _pack(recurrence: Any, scale: Any, degrees: int, table: Any) -> None:
 
 
 @register_jitable
-def _write(table: Any, degrees: int, space: Any, i: int, out: Any, start: int) -> None:
-    """All columns of one point, from an index of ``out`` on."""
-    whole, part = splat8(space[WHOLE, i]), splat8(space[PART, i])
-    real, imaginary = numba_sphere.powers(space, i)
-    onwards, upwards = splat8(space[POWERS + 6, i]), splat8(space[POWERS + 7, i])
-    columns, line = degrees * degrees, 64 // out.itemsize
-    at, ahead = FIRST, start + columns
+def _both(space: Any, row: int, i: int, j: int) -> Any:
+    """A row's numbers of two points, each in 8 lanes."""
+    return pair(splat8(space[row, i]), splat8(space[row, j]))
+
+
+@register_jitable
+def _powers(space: Any, i: int, j: int) -> Any:
+    """(x + iy)^0 to 7 of two points."""
+    a, b = numba_sphere.powers(space, i)
+    c, d = numba_sphere.powers(space, j)
+    return pair(a, c), pair(b, d)
+
+
+@register_jitable
+def _load(table: Any, index: int) -> Any:
+    """8 numbers for both points."""
+    vector = load8(table, index)
+    return pair(vector, vector)
+
+
+@register_jitable
+def _write(table: Any, degrees: int, space: Any, i: int, j: int, out: Any, first: int, second: int) -> None:
+    """All columns of two points, each from an index of ``out`` on; they may be the same point."""
+    whole, part = _both(space, WHOLE, i, j), _both(space, PART, i, j)
+    real, imaginary = _powers(space, i, j)
+    onwards, upwards = _both(space, POWERS + 6, i, j), _both(space, POWERS + 7, i, j)
+    line = 64 // out.itemsize
+    at, ahead = FIRST, second + degrees * degrees
+    nothing = pair(splat8(0.0), splat8(0.0))
     for order in range(0, degrees, 8):
-        before, p = splat8(0.0), splat8(0.0)
+        before, p = nothing, nothing
         full = min(order + 8, degrees)
         for degree in range(order, full):
             lane = degree - order
-            added = fma(load8(table, at), before, load8(table, 8 * lane))
+            added = fma(_load(table, at), before, _load(table, 8 * lane))
             before, p = p, fma(part, p, fma(whole, p, added))
-            scaled = p * load8(table, at + 8)
-            column = start + degree * (degree + 1)
-            store_between(out, column - order - 7, reverse(convert(scaled * imaginary, out)), 7 - lane, 8)
-            store_between(out, column + order, convert(scaled * real, out), 0, lane + 1)
+            scaled = p * _load(table, at + 8)
+            cosines, sines = convert(scaled * real, out), convert(scaled * imaginary, out)
+            middle = degree * (degree + 1)
+            right, left = middle + order, middle - order - 7
+            store_between(out, first + left, reverse(low(sines)), 7 - lane, 8)
+            store_between(out, first + right, low(cosines), 0, lane + 1)
+            store_between(out, second + left, reverse(high(sines)), 7 - lane, 8)
+            store_between(out, second + right, high(cosines), 0, lane + 1)
             prefetch(out, ahead)
-            ahead += line
+            prefetch(out, ahead + line)
+            ahead += 2 * line
             at += STEP
         for degree in range(full, degrees):
-            before, p = p, fma(part, p, fma(whole, p, load8(table, at) * before))
-            scaled = p * load8(table, at + 8)
-            column = start + degree * (degree + 1)
-            store(out, column - order - 7, reverse(convert(scaled * imaginary, out)))
-            store(out, column + order, convert(scaled * real, out))
+            before, p = p, fma(part, p, fma(whole, p, _load(table, at) * before))
+            scaled = p * _load(table, at + 8)
+            cosines, sines = convert(scaled * real, out), convert(scaled * imaginary, out)
+            middle = degree * (degree + 1)
+            right, left = middle + order, middle - order - 7
+            store(out, first + left, reverse(low(sines)))
+            store(out, first + right, low(cosines))
+            store(out, second + left, reverse(high(sines)))
+            store(out, second + right, high(cosines))
             prefetch(out, ahead)
-            ahead += line
+            prefetch(out, ahead + line)
+            ahead += 2 * line
             at += STEP
         real, imaginary = times(real, imaginary, onwards, upwards)
 
 
 @kernel
 def _forward(lonlat: Any, table: Any, degrees: int, space: Any, out: Any) -> None:
+    columns = degrees * degrees
     for start in range(0, len(lonlat), LANES):
         count = min(LANES, len(lonlat) - start)
         numba_sphere.fill(lonlat, start, count, space)
-        for i in range(count):
-            _write(table, degrees, space, i, out, (start + i) * degrees * degrees)
+        for i in range(0, count, 2):
+            j = min(i + 1, count - 1)
+            _write(table, degrees, space, i, j, out, (start + i) * columns, (start + j) * columns)
 
 
 @register_jitable
@@ -177,36 +217,33 @@ def forward(
 ) -> Tensor:
     """As `reference_harmonics.spherical_harmonics`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
     degrees = len(scale)
-    points, table = lonlat.detach().numpy(), pack(recurrence, scale)
-    features = memory.empty((len(points), degrees**2), dtype) if out is None else out
-    working = dtype if dtype == torch.float64 else torch.float32
+    places, table = lonlat.detach().numpy(), pack(recurrence, scale)
+    features = memory.empty((len(places), degrees**2), dtype) if out is None else out
+    target = features.numpy() if dtype in DTYPES else None
 
     def work(part: slice) -> None:
-        own = features[part]
-        if dtype != working:
-            own = torch.empty(own.shape, dtype=working)
-        _forward(_contiguous(points[part]), table, degrees, numba_sphere.workspace(), own.numpy().reshape(-1))
-        if dtype != working:
-            features[part] = own
+        own = np.empty((part.stop - part.start, degrees**2), np.float32) if target is None else target[part]
+        _forward(_contiguous(places[part]), table, degrees, numba_sphere.workspace(), own.reshape(-1))
+        if target is None:
+            features[part] = torch.from_numpy(own)
 
-    chunks.run(work, len(points), degrees**2)
+    chunks.run(work, len(places), degrees**2)
     return features
 
 
 def backward(gradient: Tensor, lonlat: Tensor, recurrence: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """Gradient of the coordinates, in their dtype."""
     degrees = len(scale)
-    points, table = lonlat.detach().numpy(), pack(recurrence, scale)
-    working = torch.float64 if dtype == torch.float64 else torch.float32
-    result = torch.empty(lonlat.shape, dtype=torch.float64)
-    slopes = result.numpy()
+    places, table = lonlat.detach().numpy(), pack(recurrence, scale)
+    given, result = gradient.detach(), np.empty(lonlat.shape)
 
     def work(part: slice) -> None:
-        own = gradient[part].detach().to(working).contiguous().numpy().reshape(-1)
-        _backward(own, _contiguous(points[part]), table, degrees, numba_sphere.workspace(), slopes[part])
+        own = given[part] if dtype in DTYPES else given[part].float()
+        numbers = np.ascontiguousarray(own.numpy()).reshape(-1)
+        _backward(numbers, _contiguous(places[part]), table, degrees, numba_sphere.workspace(), result[part])
 
-    chunks.run(work, len(points), degrees**2)
-    return result.to(lonlat.dtype)
+    chunks.run(work, len(places), degrees**2)
+    return torch.from_numpy(result).to(lonlat.dtype)
 
 
 def _contiguous(array: Any) -> Any:

@@ -222,6 +222,37 @@ def convert(typing: Any, vector: Any, like: Any) -> Any:
 
 
 @intrinsic
+def pair(typing: Any, a: Any, b: Any) -> Any:
+    """A vector of twice the lanes: those of one, then those of the other."""
+    kind = Vector(a.dtype, 2 * a.lanes)
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        order = ir.Constant(ir.VectorType(_I32, kind.lanes), list(range(kind.lanes)))
+        return builder.shuffle_vector(*values, order)
+
+    return kind(a, b), generate
+
+
+def _half(start: int) -> Any:
+    @intrinsic
+    def half(typing: Any, vector: Any) -> Any:
+        """One half of the lanes."""
+        kind = Vector(vector.dtype, vector.lanes // 2)
+
+        def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+            lanes = [start * kind.lanes + lane for lane in range(kind.lanes)]
+            undefined = ir.Constant(vector.llvm, ir.Undefined)
+            return builder.shuffle_vector(values[0], undefined, ir.Constant(ir.VectorType(_I32, kind.lanes), lanes))
+
+        return kind(vector), generate
+
+    return half
+
+
+low, high = _half(0), _half(1)
+
+
+@intrinsic
 def shift(typing: Any, before: Any, vector: Any) -> Any:
     """The last lane of ``before``, then all lanes of ``vector`` but the last."""
 
