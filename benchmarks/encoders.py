@@ -97,8 +97,8 @@ def warm(report: Report, forms: Sequence[Naive], effort: Effort) -> None:
         ("encoder", "S", "columns", "points", "G features/s", "% of a fill", "× TorchSpatial or GeoCLIP", *HEADS),
         rows,
         note="Rates: median (quartiles) over rounds; ratios: median over rounds of how many times as fast ours is. "
-        "TorchSpatial computes in NumPy (but rff in torch), GeoCLIP in torch, float32. Float64 is rounded to float32 at "
-        "the end, to be as right as ours; naive float32 is off by 1e-4 to 1e-2 here.",
+        "TorchSpatial computes in NumPy (but rff in torch), GeoCLIP in torch, float32. Float64 is rounded to float32 "
+        "at the end, to be as right as ours; naive float32 is off by 1e-4 to 1e-2 here.",
     )
 
 

@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from locenc_csp.contrastive import contrastive_loss
     from locenc_csp.dual_encoder import DualEncoder
     from locenc_csp.evaluation import choose_weights, multiply_prior, scores
     from locenc_csp.finetuning import finetune
@@ -26,6 +27,7 @@ _HOME = {
     "Schedule": "recipes",
     "SoftmaxHead": "heads",
     "choose_weights": "evaluation",
+    "contrastive_loss": "contrastive",
     "finetune": "finetuning",
     "full_loss": "heads",
     "multiply_prior": "evaluation",
@@ -45,6 +47,7 @@ __all__ = [
     "Schedule",
     "SoftmaxHead",
     "choose_weights",
+    "contrastive_loss",
     "finetune",
     "full_loss",
     "multiply_prior",

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from locenc_csp.contrastive import cross_entropy, full, unit
+
 __all__ = [
     "DEFAULT_TEMPERATURE",
     "mc_batch",
@@ -24,9 +26,6 @@ __all__ = [
 ]
 
 Symmetric = Literal["mean", "sum"] | None
-
-SHORTEST_NORM = 1e-6
-"""Rows shorter than this are divided by it, not by their norm: a zero row has cosine 0 with everything."""
 
 DEFAULT_TEMPERATURE = {"MC": 0.1, "NCE": 1.0}
 """MC: the sharp 0.1, which served B, L and D well on satellite patches. NCE: the cosine as it is, the paper's form;
@@ -78,12 +77,11 @@ def mc_batch(
     tensor(0.3133)
     """
     _check_pairs(location, "image", image)
-    cosine = _unit(location, csp_compat) @ _unit(image, csp_compat).T
-    rows = torch.arange(len(cosine), device=cosine.device)
-    forward = functional.cross_entropy(cosine / temperature, rows)
+    location, image = unit(location, plain=csp_compat), unit(image, plain=csp_compat)
+    forward = cross_entropy(location, image, temperature)
     if symmetric is None:
         return forward
-    both = forward + functional.cross_entropy(cosine.T / temperature, rows)
+    both = forward + cross_entropy(image, location, temperature)
     return both if symmetric == "sum" else both / 2
 
 
@@ -120,8 +118,8 @@ def mc_location(
     """
     _check_pairs(location, "image", image)
     random = _per_pair(negatives, image, csp_compat)
-    target = _unit(image, csp_compat)
-    positive = (_unit(location, csp_compat) * target).sum(-1) / temperature
+    target = unit(image, plain=csp_compat)
+    positive = (unit(location, plain=csp_compat) * target).sum(-1) / temperature
     negative = (random * target).sum(-1) / temperature
     return (torch.cat([positive[None], negative]).logsumexp(0) - positive).mean()
 
@@ -178,7 +176,7 @@ def nce_batch(
             "NCE compares each pair with the others of its batch, but the batch has one row: "
             "use at least 2 (drop the last batch, or choose another batch size)"
         )
-    scores = _unit(location, csp_compat) @ _unit(image, csp_compat).T / temperature
+    scores = unit(location, plain=csp_compat) @ unit(image, plain=csp_compat).T / temperature
     own = torch.eye(size, dtype=torch.bool, device=scores.device)
     others = surprise(scores, present=False, csp_compat=csp_compat).masked_fill(own, 0.0)
     return surprise(scores.diagonal(), csp_compat=csp_compat).mean() + others.sum() / (size * (size - 1))
@@ -214,7 +212,7 @@ def nce_location(
     ValueError
         For an empty batch, or negatives that are not C whole batches.
     """
-    scores = (_per_pair(negatives, image, csp_compat) * _unit(image, csp_compat)).sum(-1) / temperature
+    scores = (_per_pair(negatives, image, csp_compat) * unit(image, plain=csp_compat)).sum(-1) / temperature
     return surprise(scores, present=False, csp_compat=csp_compat).mean()
 
 
@@ -239,7 +237,7 @@ def mse(decoded: Tensor, features: Tensor) -> Tensor:
     Raises ValueError for an empty batch or shapes that do not match.
     """
     _check_pairs(decoded, "image", features)
-    return functional.mse_loss(_full(decoded), _full(features))
+    return functional.mse_loss(full(decoded), full(features))
 
 
 def surprise(logits: Tensor, *, present: bool = True, csp_compat: bool = False) -> Tensor:
@@ -257,18 +255,6 @@ def surprise(logits: Tensor, *, present: bool = True, csp_compat: bool = False) 
 # Checks and shared steps
 
 
-def _full(rows: Tensor) -> Tensor:
-    """Take half precision to float32."""
-    return rows.float() if rows.dtype in (torch.float16, torch.bfloat16) else rows
-
-
-def _unit(rows: Tensor, plain: bool) -> Tensor:
-    """Divide rows by their norm; ``plain``: without the guard for short rows."""
-    rows = _full(rows)
-    norm: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    return rows / (norm if plain else norm.clamp_min(SHORTEST_NORM))
-
-
 def _per_pair(negatives: Tensor, image: Tensor, plain: bool) -> Tensor:
     """Return the unit vectors of the negatives, (C, B, d)."""
     size, dim = _check_matrix("image", image)
@@ -280,7 +266,7 @@ def _per_pair(negatives: Tensor, image: Tensor, plain: bool) -> Tensor:
             f"negatives must be C whole batches (row c*B + i belongs to pair i), but {rows} rows are no "
             f"multiple of {size}"
         )
-    return _unit(negatives, plain).view(-1, size, dim)
+    return unit(negatives, plain=plain).view(-1, size, dim)
 
 
 def _check_pairs(location: Tensor, name: str, other: Tensor) -> None:

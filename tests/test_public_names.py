@@ -5,12 +5,12 @@ import locenc_csp
 
 LOCENC = """
 FFN LocationEncoder PositionEncoder ResidualFCNet Siren Space2Vec Sphere2Vec SphericalHarmonics Wrap backend coords
-create data from_pretrained list_encoders load_csp load_geoclip load_satclip load_sinr load_sphere2vec load_torchspatial
-load_tte maps position_encoder register show_versions
+create data embed from_pretrained list_encoders load_csp load_geoclip load_satclip load_sinr load_sphere2vec
+load_torchspatial load_tte maps position_encoder register show_versions
 """
 LOCENC_CSP = """
-DualEncoder Encoder Finetune Objective PresenceHead Pretrain Schedule SoftmaxHead choose_weights finetune full_loss
-multiply_prior nearest_neighbour pretrain retrieval scores
+DualEncoder Encoder Finetune Objective PresenceHead Pretrain Schedule SoftmaxHead choose_weights contrastive_loss finetune
+full_loss multiply_prior nearest_neighbour pretrain retrieval scores
 """
 
 
