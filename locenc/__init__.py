@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from locenc.compat.sphere2vec import load_sphere2vec
     from locenc.compat.torchspatial import load_torchspatial
     from locenc.compat.tte import load_tte
+    from locenc.embedding import embed
     from locenc.encoders import Space2Vec, Sphere2Vec, SphericalHarmonics, Wrap
     from locenc.kernels.backend import backend
     from locenc.location_encoder import LocationEncoder
@@ -41,6 +42,7 @@ _HOME = {
     "coords": "",
     "create": "registry",
     "data": "",
+    "embed": "embedding",
     "from_pretrained": "pretrained",
     "list_encoders": "registry",
     "load_csp": "compat.csp",
@@ -70,6 +72,7 @@ __all__ = [
     "coords",
     "create",
     "data",
+    "embed",
     "from_pretrained",
     "list_encoders",
     "load_csp",

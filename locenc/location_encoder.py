@@ -117,16 +117,18 @@ class LocationEncoder(nn.Module):
         Notes
         -----
         On the CPU the features of many points never exist all at once: they are made by tiles, and in inference so is
-        all that the network does; `locenc.networks` says what a network must promise. Features are the same bytes
-        whatever the batch, embeddings may depend on it in their last digits, since matrix products round small batches
-        otherwise; those of `locenc.embed` do not.
+        all that the network does; `locenc.networks` says what a network must promise. The last digits may depend on the
+        batch and the number of threads, since matrix products round small batches otherwise; with `locenc.embed` they
+        do not.
         """
         with nullcontext() if backend is None else use(backend):
-            if out is not None and gradients(self.position, self.network, lonlat):
-                raise ValueError("out= keeps no gradients, but the encoder or lonlat require them: use torch.no_grad()")
+            if out is not None:
+                check_form(lonlat)
+                if gradients(self.position, self.network, lonlat):
+                    raise ValueError("out= keeps no gradients, but weights or lonlat require them: use torch.no_grad()")
             embedding = None if inputs else self._by_tiles(lonlat, check, out)
             if embedding is None:
-                features = self.position(lonlat, dtype=self._feature_dtype(), check=check, **inputs)
+                features = self.position(lonlat, dtype=self.feature_dtype, check=check, **inputs)
                 embedding = self.network(features)
                 if out is not None:
                     check_out(out, tuple(embedding.shape), embedding.dtype, lonlat)
@@ -138,7 +140,7 @@ class LocationEncoder(nn.Module):
         position, network = self.position, self.network
         if not concrete(lonlat) or lonlat.numel() <= 2 * TILE or not undisturbed(position, network, lonlat):
             return None
-        dtype = self._feature_dtype() or position.dtype
+        dtype = self.feature_dtype
         trains = gradients(position, network, lonlat)
         if not (first_layer.fits(position, network, dtype) if trains else acts_on_rows(position, network)):
             return None
@@ -151,6 +153,8 @@ class LocationEncoder(nn.Module):
             return first_layer.embed(position, network, points).reshape(*leading, self.dim)
         return infer(position, network, points, dtype, leading, out)
 
-    def _feature_dtype(self) -> torch.dtype | None:
+    @property
+    def feature_dtype(self) -> torch.dtype | None:
+        """Dtype of the features: that of the network's weights; if there are none, the position encoder decides."""
         weight = next(self.network.parameters(), None)
         return None if weight is None else weight.dtype

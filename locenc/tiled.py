@@ -44,11 +44,12 @@ def undisturbed(position: nn.Module, network: nn.Module, lonlat: Tensor) -> Type
         and not torch._C._len_torch_dispatch_stack()
         and not torch._C._len_torch_function_stack()
         and not nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
-        and not any(map(_hooked, chain(position.modules(), network.modules())))
+        and not any(map(hooked, chain(position.modules(), network.modules())))
     )
 
 
-def _hooked(module: nn.Module) -> bool:
+def hooked(module: nn.Module) -> bool:
+    """Whether more than its class's forward runs when a module is called."""
     return bool(
         "forward" in vars(module)
         or module._forward_hooks
@@ -92,7 +93,7 @@ def infer(
     position: PositionEncoder,
     network: nn.Module,
     lonlat: Tensor,
-    dtype: torch.dtype,
+    dtype: torch.dtype | None,
     leading: torch.Size,
     out: Tensor | None,
 ) -> Tensor:
@@ -104,7 +105,7 @@ def infer(
         Of the encoder.
     lonlat : Tensor
         ``(N, 2)``, float32 or float64.
-    dtype : torch.dtype
+    dtype : torch.dtype, optional
         Of the features.
     leading : torch.Size
         Axes of the result before the last; N in all.
@@ -125,8 +126,9 @@ def infer(
     return out
 
 
-def tile(position: PositionEncoder, network: nn.Module, dtype: torch.dtype) -> Encode:
+def tile(position: PositionEncoder, network: nn.Module, dtype: torch.dtype | None) -> Encode:
     """Both modules with a buffer for the features between them; the result may lie there until the next call."""
+    dtype = position.dtype if dtype is None else dtype
     buffer = torch.empty((TILE, position.out_dim), dtype=dtype, device="cpu")
 
     def encode(lonlat: Tensor) -> Tensor:

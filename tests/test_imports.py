@@ -14,7 +14,8 @@ ROWS = [
     {"locenc.compat._loaded", "locenc.compat.tte"}
     | {f"locenc.compat.{name}" for name in ("torchspatial", "sphere2vec", "csp", "sinr", "geoclip", "satclip")}
     | {f"locenc.compat.{name}" for name in ("_kinds", "_build", "_checkpoint", "_columns")},
-    {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.encoders"} | {"locenc.versions"},
+    {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.encoders"}
+    | {"locenc.versions", "locenc.embedding"},
     {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
     {"locenc.registry"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}

@@ -1,0 +1,134 @@
+"""Embeddings of data: coordinates in, a float32 array out, in little memory and with the same bytes every time."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from locenc._names import check_count
+from locenc.coords import as_lonlat
+from locenc.kernels import chunks, memory
+from locenc.location_encoder import LocationEncoder
+from locenc.position import PositionEncoder
+from locenc.tiled import TILE, Encode, acts_on_rows, fill, hooked, tile, undisturbed
+
+#: Numbers that a position encoder makes at a time unless told otherwise: what plain torch needs for them stays small.
+NUMBERS = 2**23
+
+_lock = threading.Lock()
+_in_use: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
+
+
+def embed(
+    data: Any,
+    encoder: LocationEncoder | PositionEncoder,
+    *,
+    batch_size: int | None = None,
+    out: NDArray[np.float32] | None = None,
+) -> NDArray[np.float32]:
+    """Embed places.
+
+    Parameters
+    ----------
+    data : array_like
+        ``(N, 2)`` longitudes and latitudes in degrees, as `locenc.coords.as_lonlat` takes them.
+    encoder : LocationEncoder or PositionEncoder
+        It is in evaluation mode during the call, and afterwards as before; no gradients are kept. Each place is
+        embedded by itself: an encoder that mixes the rows of a batch sees batches of its own.
+    batch_size : int, optional
+        Bounds the memory: at most so many rows, rounded up to 512, are under way at a time. It never changes a byte of
+        the result. Needed seldom: what is under way is small anyway.
+    out : ndarray, optional
+        ``(N, dim)`` float32, C-contiguous and writable, such as a memory map: is filled and returned.
+
+    Returns
+    -------
+    ndarray
+        ``(N, dim)`` float32; the rows in the order of the data. On one machine a place has the same bytes whatever the
+        other places, their order, the batch size and the number of threads.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For data that `locenc.coords.as_lonlat` refuses, for another kind of encoder, and for an ``out`` that does not
+        fit.
+
+    Examples
+    --------
+    >>> embed([[30.0, 30.0], [-60.0, 45.0]], locenc.position_encoder("xyz")).round(3)
+    array([[ 0.75 ,  0.433,  0.5  ],
+           [ 0.354, -0.612,  0.707]], dtype=float32)
+    """
+    if not isinstance(encoder, (LocationEncoder, PositionEncoder)):
+        raise TypeError(
+            f"encoder must be a LocationEncoder or a PositionEncoder, got {type(encoder).__name__}; locenc.create and "
+            "locenc.position_encoder make them"
+        )
+    batch_size = None if batch_size is None else check_count("batch_size", batch_size)
+    lonlat = as_lonlat(data)
+    shape = (len(lonlat), encoder.dim if isinstance(encoder, LocationEncoder) else encoder.out_dim)
+    if out is None:
+        result = memory.empty(shape, torch.float32)
+        out = result.numpy()
+    else:
+        _check_array(out, shape)
+        result = torch.from_numpy(out)
+    rows = None if batch_size is None else -(-batch_size // TILE) * TILE
+    with _evaluating(encoder), torch.no_grad():
+        if isinstance(encoder, PositionEncoder) and next(encoder.parameters(), None) is None:
+            rows = max(TILE, NUMBERS // encoder.out_dim) if rows is None else rows
+            for part in chunks.slices(len(lonlat), rows):
+                encoder(lonlat[part], dtype=torch.float32, check=False, out=result[part])
+        else:
+            make, threads = _by_tiles(encoder, lonlat)
+            for part in chunks.slices(len(lonlat), len(lonlat) if rows is None else rows):
+                fill(lonlat[part], result[part], make, padded=True, threads=threads)
+    return out
+
+
+def _by_tiles(encoder: nn.Module, lonlat: Tensor) -> tuple[Callable[[], Encode], int | None]:
+    """How each thread embeds a tile, and how many threads may."""
+    if isinstance(encoder, LocationEncoder):
+        position, network, dtype = encoder.position, encoder.network, encoder.feature_dtype
+        own = type(encoder).forward is LocationEncoder.forward and not hooked(encoder)
+        if own and undisturbed(position, network, lonlat) and acts_on_rows(position, network):
+            return lambda: tile(position, network, dtype), None
+    return lambda: partial(encoder, check=False), 1
+
+
+@contextmanager
+def _evaluating(encoder: nn.Module) -> Iterator[None]:
+    """Evaluation mode, until the last of the threads that ask for it at once has left."""
+    with _lock:
+        users, training = _in_use.get(encoder, (0, [module for module in encoder.modules() if module.training]))
+        _in_use[encoder] = users + 1, training
+        encoder.eval()
+    try:
+        yield
+    finally:
+        with _lock:
+            users, training = _in_use.pop(encoder)
+            if users > 1:
+                _in_use[encoder] = users - 1, training
+            else:
+                for module in training:
+                    module.training = True
+
+
+def _check_array(out: Any, shape: tuple[int, int]) -> None:
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array or memory map, got {type(out).__name__}")
+    if out.dtype != np.float32:
+        raise TypeError(f"out must be float32, got {out.dtype}")
+    if out.shape != shape:
+        raise ValueError(f"out must have the result's shape {shape}, got {out.shape}")
+    if not out.flags.c_contiguous:
+        raise ValueError("out must be C-contiguous; give a contiguous array and copy from it")
+    if not out.flags.writeable:
+        raise ValueError("out is read-only; open a memory map with mode 'r+' or 'w+'")
