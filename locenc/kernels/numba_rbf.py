@@ -19,10 +19,10 @@ import torch
 from numba.extending import register_jitable
 from torch import Tensor
 
-from locenc.kernels import chunks, memory, numba_coordinates
+from locenc.kernels import chunks, memory
 from locenc.kernels.compiling import kernel
 from locenc.kernels.layout import XYZ
-from locenc.kernels.numba_coordinates import BLOCK, COS_LAT, LAT, LON, POINT, RADIAN, SIN_LAT
+from locenc.kernels.numba_coordinates import RADIAN, coordinates, reduce_longitude
 from locenc.kernels.numba_exp import ZERO, exp2
 from locenc.kernels.numba_sincos import nearest
 from locenc.kernels.vectors import (
@@ -41,8 +41,10 @@ from locenc.kernels.vectors import (
     widen,
 )
 
-#: Rows of the table of anchors.
-X, Y, Z, ANCHOR_LON, ANCHOR_LAT, ANCHOR_COS = range(6)
+#: What distances need of a place, rows of a table: its unit vector, degrees, and the cosine of its latitude.
+X, Y, Z, LON, LAT, COS, ROWS = range(7)
+#: What kernels compute in; features of other dtypes are float32 ones, rounded.
+DTYPES = (torch.float32, torch.float64)
 ANTIPODE = 1e-30  # of near: a slope ends at the antipode, where there is none
 
 _h = polynomial_like(
@@ -174,50 +176,48 @@ _t = polynomial_like(
 )
 
 
-@register_jitable
-def _table(anchors: Any, space: Any) -> Any:
-    """Anchors by what distances need of them, ``(6, width)``; whole vectors, the last one filled up with zeros."""
-    count = len(anchors)
-    table = np.zeros((6, -(-count // LANES) * LANES))
-    for start in range(0, count, BLOCK):
-        size = min(BLOCK, count - start)
-        numba_coordinates.fill(XYZ, anchors, start, size, space)
-        for i in range(size):
-            for axis in range(3):
-                table[axis, start + i] = space[POINT + axis, i]
-            table[ANCHOR_LON, start + i] = anchors[start + i, 0]
-            table[ANCHOR_LAT, start + i] = anchors[start + i, 1]
-            table[ANCHOR_COS, start + i] = space[COS_LAT, i]
-    return table
+@register_jitable(forceinline=True)
+def _describe(lonlat: Any, places: Any, row: int, point: Any) -> None:
+    """What distances need of one point."""
+    x, y = places[row, 0], places[row, 1]
+    point[X], point[Y], point[Z] = x, y, places[row, 2]
+    point[LON], point[LAT], point[COS] = reduce_longitude(lonlat[row, 0]), lonlat[row, 1], math.sqrt(x * x + y * y)
 
 
-@register_jitable
-def _cosine(table: Any, width: int, lane: int, space: Any, i: int) -> Any:
+@register_jitable(forceinline=True)
+def _cosine(point: Any, table: Any, width: int, lane: int) -> Any:
     """Cosines of the angles between one point and 16 anchors."""
-    dot = splat(space[POINT, i]) * load(table, X * width + lane)
-    dot = fma(splat(space[POINT + 1, i]), load(table, Y * width + lane), dot)
-    return fma(splat(space[POINT + 2, i]), load(table, Z * width + lane), dot)
+    dot = splat(point[X]) * load(table, X * width + lane)
+    dot = fma(splat(point[Y]), load(table, Y * width + lane), dot)
+    return fma(splat(point[Z]), load(table, Z * width + lane), dot)
 
 
-@register_jitable
-def _difference(table: Any, width: int, lane: int, space: Any, i: int, dot: Any) -> tuple[Any, Any]:
+@register_jitable(forceinline=True)
+def _plane(point: Any, table: Any, width: int, lane: int) -> tuple[Any, Any]:
+    """Degrees of longitude and latitude from each anchor, without a seam."""
+    east = splat(point[LON]) - load(table, LON * width + lane)
+    return east, splat(point[LAT]) - load(table, LAT * width + lane)
+
+
+@register_jitable(forceinline=True)
+def _globe(point: Any, table: Any, width: int, lane: int, dot: Any) -> tuple[Any, Any]:
     """Degrees of longitude, in [-180, 180], and of latitude, from each anchor or its antipode."""
-    lat, zero = load(table, ANCHOR_LAT * width + lane), splat(0.0)
-    north = splat(space[LAT, i]) - less(dot, zero, -lat, lat)
-    east = splat(space[LON, i]) - load(table, ANCHOR_LON * width + lane) - less(dot, zero, splat(180.0), zero)
+    lat, zero = load(table, LAT * width + lane), splat(0.0)
+    north = splat(point[LAT]) - less(dot, zero, -lat, lat)
+    east, half = splat(point[LON]) - load(table, LON * width + lane), less(dot, zero, splat(180.0), zero)
+    east = east - less(east, zero, -half, half)
     _, turns = nearest(east * splat(1 / 360))
     return fma(turns, splat(-360.0), east), north
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _near(east2: Any, north2: Any, across: Any, like: Any) -> tuple[Any, Any]:
     """sin²(θ/2) from squares of the differences, and its factor sin²(Δλ/2)."""
     aside = east2 * _s(east2, like)
-    near = fma(across, aside, north2 * _s(north2, like))
-    return less(near, splat(0.0), splat(0.0), near), aside
+    return fma(across, aside, north2 * _s(north2, like)), aside
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _squared_angle(near: Any, dot: Any, like: Any) -> Any:
     """θ² in radians²."""
     squared = near * _h(near, like)
@@ -225,85 +225,58 @@ def _squared_angle(near: Any, dot: Any, like: Any) -> Any:
     return less(dot, splat(0.0), rest * rest, squared)
 
 
-@register_jitable
-def _plane(table: Any, width: int, lane: int, space: Any, i: int) -> tuple[Any, Any]:
-    """Degrees of longitude and latitude from each anchor, without a seam."""
-    east = splat(space[LON, i]) - load(table, ANCHOR_LON * width + lane)
-    return east, splat(space[LAT, i]) - load(table, ANCHOR_LAT * width + lane)
-
-
-@register_jitable
-def _features(
-    table: Any, width: int, planar: bool, scale: float, limit: float, space: Any, i: int, out: Any, start: int
-) -> None:
+@register_jitable(forceinline=True)
+def _features(point: Any, table: Any, planar: bool, scale: float, limit: float, out: Any, start: int) -> None:
     """All columns of one point, from an index of ``out`` on; up to 15 numbers behind them are overwritten."""
+    width = len(table) // ROWS
     for lane in range(0, width, LANES):
         if planar:
-            east, north = _plane(table, width, lane, space, i)
+            east, north = _plane(point, table, width, lane)
             squared = fma(east, east, north * north)
         else:
-            dot = _cosine(table, width, lane, space, i)
+            dot = _cosine(point, table, width, lane)
             if not_less(dot, splat(limit)) == 0:
                 store(out, start + lane, convert(splat(0.0), out))
                 continue
-            east, north = _difference(table, width, lane, space, i, dot)
-            across = splat(space[COS_LAT, i]) * load(table, ANCHOR_COS * width + lane)
+            east, north = _globe(point, table, width, lane, dot)
+            across = splat(point[COS]) * load(table, COS * width + lane)
             near, _ = _near(east * east, north * north, across, out)
             squared = _squared_angle(near, dot, out)
         store(out, start + lane, convert(exp2(squared * splat(scale), out), out))
 
 
 @kernel
-def _forward(lonlat: Any, anchors: Any, planar: bool, scale: float, limit: float, out: Any) -> None:
-    points, columns = len(lonlat), len(anchors)
-    space = numba_coordinates.workspace()
-    table = _table(anchors, space)
-    width = table.shape[1]
-    spare = np.empty(width, out.dtype)
-    for start in range(0, points, BLOCK):
-        count = min(BLOCK, points - start)
-        numba_coordinates.fill(XYZ, lonlat, start, count, space)
-        for i in range(count):
-            row = start + i
-            last = (points - 1 - row) * columns < LANES - 1
-            target, first_column = (spare, 0) if last else (out, row * columns)
-            _features(table, width, planar, scale, limit, space, i, target, first_column)
-            if last:
-                for column in range(columns):
-                    out[row * columns + column] = spare[column]
+def _forward(
+    lonlat: Any, places: Any, table: Any, columns: int, planar: bool, scale: float, limit: float, point: Any, out: Any
+) -> None:
+    for row in range(len(lonlat)):
+        _describe(lonlat, places, row, point)
+        _features(point, table, planar, scale, limit, out, row * columns)
 
 
-@register_jitable
+@register_jitable(forceinline=True)
 def _slopes(
-    table: Any,
-    width: int,
-    columns: int,
-    planar: bool,
-    scale: float,
-    limit: float,
-    space: Any,
-    i: int,
-    gradient: Any,
-    start: int,
+    point: Any, table: Any, columns: int, planar: bool, scale: float, limit: float, gradient: Any, start: int
 ) -> tuple[float, float]:
     """Gradient by longitude and latitude of one point, from that by its columns, from an index on; less a factor."""
-    lon, lat = splat(0.0), splat(0.0)
+    width = len(table) // ROWS
+    lon, lat, zero, one = splat(0.0), splat(0.0), splat(0.0), splat(1.0)
     for lane in range(0, width, LANES):
         if planar:
-            by_east, by_north = _plane(table, width, lane, space, i)
+            by_east, by_north = _plane(point, table, width, lane)
             squared = fma(by_east, by_east, by_north * by_north)
             by_squared = splat(2.0)
         else:
-            dot, zero, one = _cosine(table, width, lane, space, i), splat(0.0), splat(1.0)
+            dot = _cosine(point, table, width, lane)
             if not_less(dot, splat(limit)) == 0:
                 continue
-            east, north = _difference(table, width, lane, space, i, dot)
-            east2, north2, cos = east * east, north * north, load(table, ANCHOR_COS * width + lane)
-            across = splat(space[COS_LAT, i]) * cos
+            east, north = _globe(point, table, width, lane, dot)
+            east2, north2, cos = east * east, north * north, load(table, COS * width + lane)
+            across = splat(point[COS]) * cos
             near, aside = _near(east2, north2, across, gradient)
             squared = _squared_angle(near, dot, gradient)
             by_east = across * splat(0.5) * east * _t(east2, gradient)
-            by_north = fma(splat(-space[SIN_LAT, i]) * cos, aside, splat(0.5) * north * _t(north2, gradient))
+            by_north = fma(splat(-point[Z]) * cos, aside, splat(0.5) * north * _t(north2, gradient))
             # θ² = (π - θ')² beyond a right angle: its slope is that of θ'² times 1 - π / θ'.
             turned = less(near, splat(ANTIPODE), zero, one - splat(np.pi) / root(near * _h(near, gradient)))
             by_squared = _g(near, gradient) * less(dot, zero, turned, one)
@@ -318,26 +291,20 @@ def _slopes(
 
 @kernel
 def _backward(
-    gradient: Any, lonlat: Any, anchors: Any, planar: bool, scale: float, limit: float, factor: float, out: Any
+    gradient: Any,
+    lonlat: Any,
+    places: Any,
+    table: Any,
+    columns: int,
+    planar: bool,
+    scale: float,
+    limit: float,
+    point: Any,
+    out: Any,
 ) -> None:
-    points, columns = len(lonlat), len(anchors)
-    space = numba_coordinates.workspace()
-    table = _table(anchors, space)
-    width = table.shape[1]
-    spare = np.zeros(width, gradient.dtype)
-    for start in range(0, points, BLOCK):
-        count = min(BLOCK, points - start)
-        numba_coordinates.fill(XYZ, lonlat, start, count, space)
-        for i in range(count):
-            row = start + i
-            source, first_column = gradient, row * columns
-            if (points - 1 - row) * columns < LANES - 1:
-                for column in range(columns):
-                    spare[column] = gradient[row * columns + column]
-                source, first_column = spare, 0
-            lon, lat = _slopes(table, width, columns, planar, scale, limit, space, i, source, first_column)
-            out[row, 0] = lon * factor
-            out[row, 1] = lat * factor
+    for row in range(len(lonlat)):
+        _describe(lonlat, places, row, point)
+        out[row, 0], out[row, 1] = _slopes(point, table, columns, planar, scale, limit, gradient, row * columns)
 
 
 def _exponent(kernel_size: float, planar: bool, dtype: torch.dtype) -> tuple[float, float, float]:
@@ -352,20 +319,26 @@ def forward(
     lonlat: Tensor, anchors: Tensor, kernel_size: float, planar: bool, dtype: torch.dtype, *, out: Tensor | None = None
 ) -> Tensor:
     """As `locenc.kernels.reference_rbf.radial_basis`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
-    points, places = lonlat.detach().numpy(), _contiguous(anchors.detach().numpy())
-    features = memory.empty((len(points), len(places)), dtype) if out is None else out
-    working = dtype if dtype == torch.float64 else torch.float32
-    _, scale, limit = _exponent(kernel_size, planar, working)
+    columns = len(anchors)
+    points, table, tail = lonlat.detach().numpy(), _table(anchors), _tail(columns)
+    features = memory.empty((len(points), columns), dtype) if out is None else out
+    target = features.numpy() if dtype in DTYPES else None
+    _, scale, limit = _exponent(kernel_size, planar, dtype)
+    given = columns, planar, scale, limit
 
     def work(part: slice) -> None:
-        own = features[part]
-        if dtype != working:
-            own = torch.empty(own.shape, dtype=working)
-        _forward(_contiguous(points[part]), places, planar, scale, limit, own.numpy().reshape(-1))
-        if dtype != working:
-            features[part] = own
+        own = np.empty((part.stop - part.start, columns), np.float32) if target is None else target[part]
+        degrees, places = _located(points[part])
+        whole, point = max(0, len(own) - tail), np.empty(ROWS)
+        if whole:
+            _forward(degrees[:whole], places[:whole], table, *given, point, own.reshape(-1))
+        last = np.empty((len(own) - whole + tail, columns), own.dtype)
+        _forward(degrees[whole:], places[whole:], table, *given, point, last.reshape(-1))
+        own[whole:] = last[: len(own) - whole]
+        if target is None:
+            features[part] = torch.from_numpy(own)
 
-    chunks.run(work, len(points), len(places))
+    chunks.run(work, len(points), columns)
     return features
 
 
@@ -373,20 +346,48 @@ def backward(
     gradient: Tensor, lonlat: Tensor, anchors: Tensor, kernel_size: float, planar: bool, dtype: torch.dtype
 ) -> Tensor:
     """Gradient of the coordinates, in their dtype."""
-    points, places = lonlat.detach().numpy(), _contiguous(anchors.detach().numpy())
-    working = torch.float64 if dtype == torch.float64 else torch.float32
-    exponent, scale, limit = _exponent(kernel_size, planar, working)
-    factor = exponent if planar else exponent * RADIAN
-    result = torch.empty(lonlat.shape, dtype=torch.float64)
-    slopes = result.numpy()
+    columns = len(anchors)
+    points, table, tail = lonlat.detach().numpy(), _table(anchors), _tail(columns)
+    source = gradient.detach()
+    exponent, scale, limit = _exponent(kernel_size, planar, dtype)
+    given = columns, planar, scale, limit
+    result = np.empty(points.shape)
 
     def work(part: slice) -> None:
-        own = gradient[part].detach().to(working).contiguous().numpy().reshape(-1)
-        _backward(own, _contiguous(points[part]), places, planar, scale, limit, factor, slopes[part])
+        own = _contiguous((source[part] if dtype in DTYPES else source[part].float()).numpy())
+        degrees, places = _located(points[part])
+        whole, point = max(0, len(own) - tail), np.empty(ROWS)
+        if whole:
+            _backward(own.reshape(-1), degrees[:whole], places[:whole], table, *given, point, result[part])
+        last = np.zeros((len(own) - whole + tail, columns), own.dtype)
+        last[: len(own) - whole] = own[whole:]
+        _backward(last.reshape(-1), degrees[whole:], places[whole:], table, *given, point, result[part][whole:])
 
-    chunks.run(work, len(points), len(places))
-    return result.to(lonlat.dtype)
+    chunks.run(work, len(points), columns)
+    result *= exponent if planar else exponent * RADIAN
+    return torch.from_numpy(result).to(lonlat.dtype)
 
 
-def _contiguous(array: Any) -> Any:
-    return np.ascontiguousarray(array, np.float64)
+def _located(degrees: Any) -> tuple[Any, Any]:
+    """Degrees as the kernels take them, and the unit vectors."""
+    degrees = _contiguous(degrees, np.float64)
+    return degrees, coordinates(XYZ, degrees)
+
+
+def _contiguous(array: Any, dtype: Any = None) -> Any:
+    return np.ascontiguousarray(array, dtype)
+
+
+def _table(anchors: Tensor) -> Any:
+    """What distances need of all anchors: rows of whole vectors, the last ones filled up with zeros, as one array."""
+    degrees, places = _located(anchors.detach().numpy())
+    count = len(degrees)
+    table = np.zeros((ROWS, -(-count // LANES) * LANES))
+    table[:COS, :count] = np.concatenate([places, degrees], 1).T
+    table[COS, :count] = np.sqrt(places[:, 0] ** 2 + places[:, 1] ** 2)
+    return table.reshape(-1)
+
+
+def _tail(columns: int) -> int:
+    """Rows at the end of the features that what is written too much would leave."""
+    return -(-(LANES - 1) // max(columns, 1))
