@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, linear, normalize
 
+from locenc import kernels
 from locenc._names import check_count
-from locenc.kernels.reference_voronoi import site_attention, site_keys
+from locenc.kernels.reference_voronoi import site_keys
 from locenc.position import PositionEncoder
 
 
@@ -95,7 +96,7 @@ class SphericalVoronoi(PositionEncoder):
     def site_embedding(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """Mean of the sites' embeddings at ``(N, 2)`` checked coordinates: ``(N, site_dim)``, float32 or float64."""
         keys = site_keys(self.directions, self.log_tau)
-        return site_attention(lonlat, keys, self.embeddings.to(dtype))
+        return kernels.site_attention(lonlat, keys, self.embeddings.to(dtype), dtype)
 
     def token_attention(self, site: Tensor) -> Tensor:
         """Weights of the tokens ``(N, num_tokens)`` of sites' embeddings ``(N, site_dim)``."""

@@ -23,6 +23,7 @@ ROWS = [
     | {"locenc.tiled", "locenc.first_layer"},
     {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels", "locenc.residual", "locenc.siren", "locenc.branches"},
+    {"locenc.dropout"},
     {"locenc.kernels.numba_sinusoids", "locenc.kernels.numba_harmonics", "locenc.kernels.numba_rbf"}
     | {"locenc.kernels.numba_voronoi"},
     {"locenc.kernels.numba_sphere", "locenc.kernels.numba_exp", "locenc.kernels.panels"},

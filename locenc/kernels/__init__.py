@@ -6,7 +6,7 @@ and plain numbers, none of our classes.
 
 from torch import Tensor
 
-from locenc.kernels import layout, reference, reference_harmonics, reference_rbf
+from locenc.kernels import layout, reference, reference_harmonics, reference_rbf, reference_voronoi
 from locenc.kernels.operator import Operator
 
 
@@ -16,6 +16,10 @@ def _columns(frequencies: object, fields: tuple[int, ...], *rest: object) -> int
 
 def _squared(recurrence: Tensor, scale: Tensor, *rest: object) -> int:
     return scale.shape[0] ** 2
+
+
+def _embedding_columns(keys: Tensor, embeddings: Tensor, *rest: object) -> int:
+    return embeddings.shape[1]
 
 
 def _rows(table: Tensor, *rest: object) -> int:
@@ -47,4 +51,13 @@ radial_basis = Operator(
     reference=reference_rbf.radial_basis,
     columns=_rows,
     kernels="locenc.kernels.numba_rbf",
+)
+
+#: Means of embeddings of sites; see `locenc.kernels.reference_voronoi.site_attention`.
+site_attention = Operator(
+    "site_attention",
+    "Tensor keys, Tensor embeddings",
+    reference=reference_voronoi.site_attention,
+    columns=_embedding_columns,
+    kernels="locenc.kernels.numba_voronoi",
 )

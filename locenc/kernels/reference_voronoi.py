@@ -44,6 +44,25 @@ def site_weights(lonlat: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.softmax((scores - largest).to(dtype), 1)
 
 
-def site_attention(lonlat: Tensor, keys: Tensor, embeddings: Tensor) -> Tensor:
-    """Mean of the sites' embeddings ``(K, e)`` by their weights: ``(N, e)``, in the embeddings' dtype."""
-    return site_weights(lonlat, keys, embeddings.dtype) @ embeddings
+def site_attention(lonlat: Tensor, keys: Tensor, embeddings: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Mean of the sites' embeddings by their weights.
+
+    Parameters
+    ----------
+    lonlat : Tensor
+        ``(N, 2)`` degrees.
+    keys : Tensor
+        ``(K, 3)`` float64, as `site_keys` makes them.
+    embeddings : Tensor
+        ``(K, e)``.
+    dtype : torch.dtype, optional
+        Of the result, the embeddings' unless given; weights and sums of half-precision results are float32.
+
+    Returns
+    -------
+    Tensor
+        ``(N, e)``.
+    """
+    dtype = embeddings.dtype if dtype is None else dtype
+    working = dtype if dtype == torch.float64 else torch.float32
+    return (site_weights(lonlat, keys, working) @ embeddings.to(working)).to(dtype)
