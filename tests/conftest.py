@@ -19,14 +19,20 @@ def same_numbers() -> None:
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing of ours may reach the network: a connection fails the test."""
+    """Nothing of ours may reach the network: a connection fails the test. Processes may talk to one another."""
+    connect = socket.socket.connect
 
-    def refuse(self: socket.socket, address: object) -> None:
+    def refuse(address: object) -> None:
         raise AssertionError(f"a test tried to connect to {address}")
 
-    monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr(socket.socket, "connect_ex", refuse)
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: refuse(None, address))
+    def within_the_machine(self: socket.socket, address: object) -> None:
+        if self.family != getattr(socket, "AF_UNIX", None):
+            refuse(address)
+        connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", within_the_machine)
+    monkeypatch.setattr(socket.socket, "connect_ex", lambda _, address: refuse(address))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *address, **_: refuse(address))
 
 
 SHARED = Path(__file__).resolve().parent.parent.parent / "shared" / "golden"
