@@ -106,7 +106,7 @@ class _FirstLayer(torch.autograd.Function):
         inputs, source = ctx.saved_tensors, ctx.source
         lonlat, weight, bias = inputs
         if torch.is_grad_enabled():
-            return _with_graph(ctx, inputs, linear(source.make(lonlat), weight, bias), gradient)
+            return (*_with_graph(ctx, inputs, linear(source.make(lonlat), weight, bias), gradient), None)
         to_lonlat, to_weight, to_bias, _ = ctx.needs_input_grad
         of_lonlat = torch.empty_like(lonlat) if to_lonlat else None
         parts = chunks.slices(len(lonlat), max(1, -(-len(lonlat) // (TILE * PARTIAL_SUMS))) * TILE)
@@ -157,7 +157,7 @@ class _AddFeatures(torch.autograd.Function):
         if not ctx.needs_input_grad[0]:
             return None, gradient, None
         if torch.is_grad_enabled():
-            return _with_graph(ctx, (lonlat,), source.make(lonlat), gradient)[0], gradient, None
+            return (*_with_graph(ctx, (lonlat,), source.make(lonlat), gradient), gradient, None)
         of_lonlat = torch.empty_like(lonlat)
 
         def worker(tiles: Iterator[slice]) -> None:
@@ -172,7 +172,7 @@ def _with_graph(
     ctx: Any, inputs: tuple[Tensor | None, ...], output: Tensor, gradient: Tensor
 ) -> tuple[Tensor | None, ...]:
     """Gradients that have a graph themselves, of the output made in the plain way."""
-    needed = zip(inputs, ctx.needs_input_grad, strict=False)
-    wanted = [value for value, need in needed if value is not None and need]
+    needed = ctx.needs_input_grad[: len(inputs)]
+    wanted = [value for value, need in zip(inputs, needed, strict=True) if value is not None and need]
     found = iter(torch.autograd.grad(output, wanted, gradient, create_graph=True))
-    return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
+    return tuple(next(found) if need else None for need in needed)
