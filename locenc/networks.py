@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from locenc._names import check_count, check_dropout, plain, settings, unknown
 from locenc.branches import SummedBranches
+from locenc.dropout import Dropout
 from locenc.residual import ResidualBlock, ResidualMLP
 from locenc.siren import Siren
 
@@ -35,7 +36,7 @@ class _FFNLayer(nn.Module):
         super().__init__()
         self.linear = nn.Linear(in_dim, out_dim)
         self.activation = ACTIVATIONS[activation]()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.norm = nn.LayerNorm(out_dim) if norm else nn.Identity()
         self.skip = skip and in_dim == out_dim
         nn.init.xavier_uniform_(self.linear.weight)
@@ -174,6 +175,15 @@ class Linear(nn.Linear):
     def __init__(self, in_dim: int, out_dim: int) -> None:
         super().__init__(in_dim, out_dim)
         self.out_dim = out_dim
+
+    @property
+    def first_linear(self) -> nn.Linear:
+        """The layer itself."""
+        return self
+
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor]) -> Tensor:
+        """What the layer gives is the embedding."""
+        return hidden
 
 
 class Identity(nn.Identity):

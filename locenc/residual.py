@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from locenc._names import check_count, check_dropout
+from locenc.dropout import Dropout
 
 
 class ResidualBlock(nn.Module):
@@ -22,7 +23,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = nn.Linear(dim, dim)
         self.second = nn.Linear(dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(..., dim)`` to ``(..., dim)``."""

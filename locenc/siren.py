@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from locenc._names import check_count, check_dropout, check_number
+from locenc.dropout import Dropout
 
 
 class Siren(nn.Module):
@@ -56,7 +57,7 @@ class Siren(nn.Module):
         widths = [in_dim, *[hidden_dim] * num_hidden_layers]
         self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
         self.last = nn.Linear(widths[-1], out_dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for layer, linear in enumerate([*self.layers, self.last]):
             fan_in = widths[layer]
             bound = 1 / fan_in if layer == 0 else math.sqrt(6 / fan_in)
