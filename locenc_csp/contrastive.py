@@ -142,5 +142,5 @@ def full(rows: Tensor) -> Tensor:
 def unit(rows: Tensor, *, plain: bool = False) -> Tensor:
     """Divide rows by their norm; ``plain``: without the guard for short rows."""
     rows = full(rows)
-    norm: Tensor = torch.linalg.vector_norm(rows, dim=-1, keepdim=True)
-    return rows / (norm if plain else norm.clamp_min(SHORTEST_NORM))
+    squares: Tensor = (rows * rows).sum(-1, keepdim=True)
+    return rows * (squares if plain else squares.clamp_min(SHORTEST_NORM**2)).rsqrt()
