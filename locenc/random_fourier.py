@@ -59,6 +59,7 @@ class RandomFourier(PositionEncoder):
     writes_out = True
     directions: Tensor
     shift: Tensor
+    half_turns: Tensor
 
     def __init__(
         self,
@@ -72,21 +73,21 @@ class RandomFourier(PositionEncoder):
         super().__init__(check_count("num_features", num_features, most=2**16), dtype=dtype)
         if not 0 < kernel_size < math.inf:
             raise ValueError(f"kernel_size must be positive and finite, got {kernel_size!r}")
-        self.extent = check_extent(extent)
+        self.extent = west, east, south, north = check_extent(extent)
         generator = torch.Generator().manual_seed(check_count("seed", seed, least=0))
         drawn: dict[str, Any] = {"generator": generator, "dtype": torch.float64, "device": "cpu"}
         directions = torch.randn(2, num_features, **drawn) * math.sqrt(kernel_size)
         shift = torch.rand(num_features, **drawn) * (2 * math.pi)
         self.register_buffer("directions", directions)
         self.register_buffer("shift", shift)
+        width, height = east - west, north - south
+        rows = [[2 / width, 0, 0], [0, 2 / height, 0], [-(east + west) / width, -(north + south) / height, 1]]
+        self.register_constant("half_turns", torch.tensor(rows, dtype=torch.float64, device="cpu") / math.pi)
 
     def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
-        west, east, south, north = self.extent
-        lon, lat = self.directions.to(torch.float64)
-        lon, lat = 2 * lon / (east - west), 2 * lat / (north - south)
-        shift = self.shift - lon * (east + west) / 2 - lat * (north + south) / 2
-        frequencies = torch.stack([lon, lat, shift], 1) / exact(math.pi)
+        drawn = torch.cat([self.directions, self.shift[None]]).to(torch.float64)
+        frequencies = (self.half_turns @ drawn).T
         layout = (LONLAT, 1, self.out_dim, OBLIQUE, ELEMENTWISE, 0, COS, 0, ONE)
         return kernels.sinusoids(lonlat, frequencies, layout, math.sqrt(2 / self.out_dim), dtype, out=out)
 
