@@ -79,17 +79,25 @@ def embed(
     else:
         _check_array(out, shape)
         result = torch.from_numpy(out)
-    rows = None if batch_size is None else -(-batch_size // TILE) * TILE
     with _evaluating(encoder), torch.no_grad():
-        if isinstance(encoder, PositionEncoder) and next(encoder.parameters(), None) is None:
-            rows = max(TILE, NUMBERS // encoder.out_dim) if rows is None else rows
-            for part in chunks.slices(len(lonlat), rows):
-                encoder(lonlat[part], dtype=torch.float32, check=False, out=result[part])
-        else:
-            make, threads = _by_tiles(encoder, lonlat)
-            for part in chunks.slices(len(lonlat), len(lonlat) if rows is None else rows):
-                fill(lonlat[part], result[part], make, padded=True, threads=threads)
+        write, rows = _writer(encoder, lonlat)
+        for part in chunks.slices(len(lonlat), -(-(batch_size or rows) // TILE) * TILE):
+            write(lonlat[part], result[part])
     return out
+
+
+def _writer(
+    encoder: LocationEncoder | PositionEncoder, lonlat: Tensor
+) -> tuple[Callable[[Tensor, Tensor], object], int]:
+    """What fills rows of the result, and how many at a time unless told otherwise."""
+    if isinstance(encoder, PositionEncoder) and next(encoder.parameters(), None) is None:
+        return partial(_write_features, encoder), max(1, NUMBERS // encoder.out_dim)
+    make, threads = _by_tiles(encoder, lonlat)
+    return partial(fill, make=make, padded=True, threads=threads), max(1, len(lonlat))
+
+
+def _write_features(encoder: PositionEncoder, lonlat: Tensor, out: Tensor) -> None:
+    encoder(lonlat, dtype=out.dtype, check=False, out=out)
 
 
 def _by_tiles(encoder: nn.Module, lonlat: Tensor) -> tuple[Callable[[], Encode], int | None]:
