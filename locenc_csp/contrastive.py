@@ -76,14 +76,18 @@ def contrastive_loss(a: Tensor, b: Tensor, temperature: float | Tensor = 0.07, *
 def cross_entropy(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
     """Mean over i of ``logsumexp_j(z_ij) - z_ii`` with ``z = a b^T / temperature``; b may have more rows than a."""
     divisor = torch.as_tensor(temperature, dtype=a.dtype, device=a.device)
-    wanted = torch.is_grad_enabled() and any(part.requires_grad for part in (a, b, divisor))
+    wanted = tuple(torch.is_grad_enabled() and part.requires_grad for part in (a, b, divisor))
     loss: Tensor = _CrossEntropy.apply(a, b, divisor, wanted)[0]  # type: ignore[no-untyped-call]
     return loss
 
 
+#: Whether gradients by the rows of either side and by the divisor are wanted.
+Wanted = tuple[bool, ...]
+
+
 class _CrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(a: Tensor, b: Tensor, divisor: Tensor, wanted: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(a: Tensor, b: Tensor, divisor: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         return _blockwise(a, b, divisor, wanted)
 
     @staticmethod
@@ -95,16 +99,17 @@ class _CrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
         a, b, divisor, *found = ctx.saved_tensors
-        if not torch.is_grad_enabled():
-            return (*(gradient * part for part in found), None)
-        inputs = [part for part, needed in zip((a, b, divisor), ctx.needs_input_grad, strict=False) if needed]
-        loss = torch.nn.functional.cross_entropy(a @ b.T / divisor, torch.arange(len(a), device=a.device))
-        graph = iter(torch.autograd.grad(loss, inputs, gradient, create_graph=True))
-        return (*(next(graph) if needed else None for needed in ctx.needs_input_grad[:3]), None)
+        needed = ctx.needs_input_grad[:3]
+        if torch.is_grad_enabled():
+            inputs = [part for part, need in zip((a, b, divisor), needed, strict=True) if need]
+            loss = torch.nn.functional.cross_entropy(a @ b.T / divisor, torch.arange(len(a), device=a.device))
+            graph = iter(torch.autograd.grad(loss, inputs, gradient, create_graph=True))
+            return (*(next(graph) if need else None for need in needed), None)
+        return (*(gradient * part if need else None for part, need in zip(found, needed, strict=True)), None)
 
 
-def _blockwise(a: Tensor, b: Tensor, divisor: Tensor, wanted: bool) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Loss, and its gradients by a, b and the divisor (empty ones unless they are wanted).
+def _blockwise(a: Tensor, b: Tensor, divisor: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Loss, and its gradients by a, b and the divisor, empty where they are not wanted.
 
     Products run in autocast's dtype where that is on; everything else in the rows' own.
     """
@@ -112,7 +117,10 @@ def _blockwise(a: Tensor, b: Tensor, divisor: Tensor, wanted: bool) -> tuple[Ten
     lower = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else a.dtype
     scaled, keys = (a / divisor).to(lower), b.to(lower)
     loss = a.new_zeros(())
-    by_a, by_b, by_divisor = (torch.zeros_like(part) if wanted else part.new_empty(0) for part in (a, b, divisor))
+    by_a, by_b, by_divisor = (
+        torch.zeros_like(part) if want else part.new_empty(0)
+        for part, want in zip((a, b, divisor), wanted, strict=True)
+    )
     rows = max(FEWEST_ROWS, BLOCK // len(b))
     with torch.autocast(device, enabled=False):
         for start in range(0, count, rows):
@@ -124,14 +132,24 @@ def _blockwise(a: Tensor, b: Tensor, divisor: Tensor, wanted: bool) -> tuple[Ten
             weights = scores.sub_(largest).exp_()
             total = weights.sum(1, keepdim=True)
             loss += (total.log() + largest).sum() - own.sum()
-            if wanted:
-                weights = weights.to(lower)
-                mean = (weights @ keys).to(a.dtype) / total
-                by_a[block] = (mean - b[block]) / divisor
-                by_b += (weights.T @ (scaled[block] / total).to(lower)).to(a.dtype)
-                by_b[block] -= a[block] / divisor
-                by_divisor -= (a[block] * (mean - b[block])).sum() / divisor**2
-    return loss / count, by_a / count, by_b / count, by_divisor / count
+            weights, share = weights.to(lower), 1 / (count * total)
+            if by_a.numel() or by_divisor.numel():
+                slopes = (weights @ keys).to(a.dtype).mul_(share).sub_(b[block], alpha=1 / count)
+                by_divisor -= (a[block] * slopes).sum() / divisor**2 if by_divisor.numel() else 0
+                if by_a.numel():
+                    torch.div(slopes, divisor, out=by_a[block])
+            if by_b.numel():
+                _add_product(by_b, weights.T, (scaled[block] * share).to(lower))
+                by_b[block] -= a[block] / (divisor * count)
+    return loss / count, by_a, by_b, by_divisor
+
+
+def _add_product(to: Tensor, left: Tensor, right: Tensor) -> None:
+    """``to += left @ right``, in one step where dtypes allow."""
+    if left.dtype == to.dtype:
+        to.addmm_(left, right)
+    else:
+        to += left @ right
 
 
 def full(rows: Tensor) -> Tensor:
