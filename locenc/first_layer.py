@@ -5,7 +5,7 @@
 G being the gradient of hidden. All but hidden is made tile after tile. Sums over points are in a fixed order.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -23,13 +23,11 @@ PARTIAL_SUMS = 16
 def fits(position: nn.Module, network: nn.Module, dtype: torch.dtype | None) -> bool:
     """Whether encoder and network, both `locenc.tiled.undisturbed`, can be trained so.
 
-    The position encoder must have no parameters, and the network ``first_linear`` and ``after_first``.
+    The position encoder must have no parameters, and the first layer be `known`.
     """
-    layer = getattr(network, "first_linear", None)
+    layer: Any = getattr(network, "first_linear", None)
     return (
-        isinstance(layer, nn.Linear)
-        and type(layer).forward is nn.Linear.forward
-        and says(network, "after_first") is not None
+        known(network)
         and dtype in (torch.float32, torch.float64)
         and layer.weight.dtype == dtype
         and layer.weight.is_cpu
@@ -38,18 +36,40 @@ def fits(position: nn.Module, network: nn.Module, dtype: torch.dtype | None) -> 
     )
 
 
-def embed(position: PositionEncoder, network: Any, lonlat: Tensor) -> Tensor:
-    """Embeddings ``(N, dim)`` of ``(N, 2)`` checked coordinates, float32 or float64; the modules must fit."""
+def known(network: nn.Module) -> bool:
+    """Whether the network has ``first_linear``, a linear layer, and ``after_first``."""
+    layer = getattr(network, "first_linear", None)
+    return (
+        isinstance(layer, nn.Linear)
+        and type(layer).forward is nn.Linear.forward
+        and says(network, "after_first") is not None
+    )
+
+
+def passes(position: PositionEncoder, network: Any, lonlat: Tensor) -> Callable[[], Tensor]:
+    """A function that embeds ``(N, 2)`` checked coordinates, float32 or float64: ``(N, dim)``; the modules must fit.
+
+    Each call is a pass of its own through what stands behind the first layer, under its own dropout masks.
+    """
     layer = network.first_linear
     source = _Source(position, layer.weight.dtype)
     hidden = _applied(_FirstLayer, lonlat, layer.weight, layer.bias, source)
-    embedding: Tensor = network.after_first(hidden, lambda other: _applied(_AddFeatures, lonlat, other, source))
-    return embedding
+
+    def embed() -> Tensor:
+        embedding: Tensor = network.after_first(hidden, lambda other: _applied(_AddFeatures, lonlat, other, source))
+        return embedding
+
+    return embed
 
 
 def _applied(function: Any, *inputs: Any) -> Tensor:
     result: Tensor = function.apply(*inputs)
     return result
+
+
+def embed(position: PositionEncoder, network: Any, lonlat: Tensor) -> Tensor:
+    """One pass of `passes`."""
+    return passes(position, network, lonlat)()
 
 
 class _Source(NamedTuple):

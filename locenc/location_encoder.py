@@ -1,8 +1,9 @@
 """A location encoder is a position encoder, then a network."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,7 @@ from locenc.coords import check_form, check_values
 from locenc.kernels.backend import backend as use
 from locenc.kernels.memory import check_out
 from locenc.kernels.operator import concrete
-from locenc.tiled import TILE, acts_on_rows, gradients, infer, undisturbed
+from locenc.tiled import TILE, acts_on_rows, gradients, hooked, infer, undisturbed
 
 
 class LocationEncoder(nn.Module):
@@ -144,14 +145,48 @@ class LocationEncoder(nn.Module):
         trains = gradients(position, network, lonlat)
         if not (first_layer.fits(position, network, dtype) if trains else acts_on_rows(position, network)):
             return None
-        check_form(lonlat)
-        if check is None or check:
-            check_values(lonlat)
-        points = (lonlat if lonlat.dtype.is_floating_point else lonlat.to(torch.float64)).reshape(-1, 2)
-        leading = lonlat.shape[:-1]
+        points, leading = self._points(lonlat, check)
         if trains:
             return first_layer.embed(position, network, points).reshape(*leading, self.dim)
         return infer(position, network, points, dtype, leading, out)
+
+    def _points(self, lonlat: Tensor, check: bool | None) -> tuple[Tensor, torch.Size]:
+        """Checked points ``(N, 2)``, and their leading axes."""
+        check_form(lonlat)
+        if check is None or check:
+            check_values(lonlat)
+        points = lonlat if lonlat.dtype.is_floating_point else lonlat.to(torch.float64)
+        return points.reshape(-1, 2), lonlat.shape[:-1]
+
+    def passes(self, lonlat: Tensor, *, check: bool | None = None) -> Callable[[], Tensor]:
+        """Prepare several passes of the same coordinates, under different dropout masks.
+
+        Parameters
+        ----------
+        lonlat, check
+            As in a call.
+
+        Returns
+        -------
+        callable
+            Without arguments; each call gives what ``encoder(lonlat)`` gives, with new masks. On the CPU the features
+            and the first layer are computed once, where the network says which layer that is (`locenc.networks`).
+        """
+        position, network = self.position, self.network
+        if (
+            type(self).forward is not LocationEncoder.forward
+            or not undisturbed(position, network, lonlat)
+            or hooked(self)
+            or not first_layer.known(network)
+        ):
+            return lambda: cast(Tensor, self(lonlat, check=check))
+        if lonlat.numel() > 2 * TILE and first_layer.fits(position, network, self.feature_dtype):
+            points, leading = self._points(lonlat, check)
+            embed = first_layer.passes(position, network, points)
+            return lambda: embed().reshape(*leading, self.dim)
+        features = position(lonlat, dtype=self.feature_dtype, check=check)
+        hidden = network.first_linear(features)  # type: ignore[operator]
+        return lambda: cast(Tensor, network.after_first(hidden, lambda other: other + features))  # type: ignore[operator]
 
     @property
     def feature_dtype(self) -> torch.dtype | None:

@@ -1,9 +1,13 @@
 """The two branches of pre-training: a location encoder, and a projection of frozen image features."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from locenc.location_encoder import LocationEncoder
 
 __all__ = ["DualEncoder", "Embeddings"]
 
@@ -98,14 +102,18 @@ class DualEncoder(nn.Module):
         negatives : Tensor (C*B, 2), optional
             Random locations; row c*B + i belongs to pair i.
         twin : bool
-            Whether to pass the locations a second time, under other dropout masks.
+            Whether to pass the locations a second time, under other dropout masks; a `locenc.LocationEncoder` computes
+            its features and first layer once for both.
 
         Returns
         -------
         Embeddings
             ``objective(*model(lonlat, features, ...))`` is the loss.
         """
-        location = self.decode(self.embed_location(lonlat))
+        embed: Callable[[], Tensor] = partial(self.embed_location, lonlat)
+        if twin and isinstance(self.location, LocationEncoder):
+            embed = self.location.passes(lonlat)
+        location = self.decode(embed())
         random = None if negatives is None else self.decode(self.embed_location(negatives))
-        second = self.decode(self.embed_location(lonlat)) if twin else None
+        second = self.decode(embed()) if twin else None
         return Embeddings(location, self.embed_image(features), random, second)
