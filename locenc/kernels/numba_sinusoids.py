@@ -116,13 +116,13 @@ def _evaluate(points: Any, row: int, table: Any, phases: Any, waves: Any) -> Non
                 store(waves, width + lane, cosine)
                 lane += LANES
         else:
+            x, y, z = splat(lon), splat(points[row, 1]), splat(points[row, dimensions - 1])
             while lane < end:
-                turns = splat(0.0)
+                turns = fma(load(table, width + lane), y, load(table, lane) * x)
+                if dimensions == 3:
+                    turns = fma(load(table, 2 * width + lane), z, turns)
                 if len(table) > dimensions:
-                    turns = load(table, dimensions * width + lane)
-                turns = fma(load(table, lane), splat(lon), turns)
-                for k in range(1, dimensions):
-                    turns = fma(load(table, k * width + lane), splat(points[row, k]), turns)
+                    turns = turns + load(table, dimensions * width + lane)
                 rounded, half_turns = nearest(turns)
                 sine, cosine = sincos(turns - half_turns, rounded, waves)
                 store(waves, lane, sine)
@@ -133,12 +133,18 @@ def _evaluate(points: Any, row: int, table: Any, phases: Any, waves: Any) -> Non
 @register_jitable(forceinline=True)
 def _write(waves: Any, width: int, blocks: Any, out: Any, start: int) -> None:
     """All columns of one point, from an index of ``out`` on; up to 15 numbers behind them are overwritten."""
-    amplitude = load(waves, 2 * width + LANES)
+    ones = 2 * width
+    amplitude = load(waves, ones + LANES)
     for k in range(len(blocks)):
         column = start + blocks[k, 0]
         end, outer = column + blocks[k, 1], blocks[k, 2]
         a, step_a, b, step_b = blocks[k, 3], blocks[k, 4], blocks[k, 5], blocks[k, 6]
-        if outer == 0:
+        if b == ones:
+            while column < end:
+                store(out, column, load(waves, a) * amplitude)
+                a += LANES
+                column += LANES
+        elif outer == 0:
             while column < end:
                 store(out, column, load(waves, a) * load(waves, b) * amplitude)
                 a += step_a

@@ -318,9 +318,12 @@ def negate_odd(typing: Any, vector: Any, numbers: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         width = vector.dtype.bitwidth
         bits = ir.VectorType(ir.IntType(width), vector.lanes)
-        pattern = builder.bitcast(values[1], ir.VectorType(_I64, vector.lanes))
-        if width < 64:
-            pattern = builder.trunc(pattern, bits)
+        if width < 64:  # one shuffle of the low halves; a truncation is three instructions
+            halves = builder.bitcast(values[1], ir.VectorType(_I32, 2 * vector.lanes))
+            low = ir.Constant(ir.VectorType(_I32, vector.lanes), list(range(0, 2 * vector.lanes, 2)))
+            pattern = builder.shuffle_vector(halves, ir.Constant(halves.type, ir.Undefined), low)
+        else:
+            pattern = builder.bitcast(values[1], bits)
         sign = builder.shl(pattern, ir.Constant(bits, [width - 1] * vector.lanes))
         return builder.bitcast(builder.xor(builder.bitcast(values[0], bits), sign), vector.llvm)
 
