@@ -110,36 +110,28 @@ def _write(table: Any, degrees: int, space: Any, i: int, j: int, out: Any, first
     nothing = pair(splat8(0.0), splat8(0.0))
     for order in range(0, degrees, 8):
         before, p = nothing, nothing
-        full = min(order + 8, degrees)
-        for degree in range(order, full):
+        for degree in range(order, degrees):
             lane = degree - order
-            added = fma(_load(table, at), before, _load(table, 8 * lane))
+            c = _load(table, at)
+            added = fma(c, before, _load(table, 8 * lane)) if lane < 8 else c * before
             before, p = p, fma(part, p, fma(whole, p, added))
             scaled = p * _load(table, at + 8)
             cosines, sines = convert(scaled * real, out), convert(scaled * imaginary, out)
             middle = degree * (degree + 1)
             right, left = middle + order, middle - order - 7
-            store_between(out, first + left, reverse(low(sines)), 7 - lane, 8)
-            store_between(out, first + right, low(cosines), 0, lane + 1)
-            store_between(out, second + left, reverse(high(sines)), 7 - lane, 8)
-            store_between(out, second + right, high(cosines), 0, lane + 1)
-            prefetch(out, ahead)
-            prefetch(out, ahead + line)
-            ahead += 2 * line
-            at += STEP
-        for degree in range(full, degrees):
-            before, p = p, fma(part, p, fma(whole, p, _load(table, at) * before))
-            scaled = p * _load(table, at + 8)
-            cosines, sines = convert(scaled * real, out), convert(scaled * imaginary, out)
-            middle = degree * (degree + 1)
-            right, left = middle + order, middle - order - 7
-            store(out, first + left, reverse(low(sines)))
-            store(out, first + right, low(cosines))
-            store(out, second + left, reverse(high(sines)))
-            store(out, second + right, high(cosines))
-            prefetch(out, ahead)
-            prefetch(out, ahead + line)
-            ahead += 2 * line
+            if lane < 8:
+                store_between(out, first + left, reverse(low(sines)), 7 - lane, 8)
+                store_between(out, first + right, low(cosines), 0, lane + 1)
+                store_between(out, second + left, reverse(high(sines)), 7 - lane, 8)
+                store_between(out, second + right, high(cosines), 0, lane + 1)
+            else:
+                store(out, first + left, reverse(low(sines)))
+                store(out, first + right, low(cosines))
+                store(out, second + left, reverse(high(sines)))
+                store(out, second + right, high(cosines))
+            for _ in range(out.itemsize // 2):
+                prefetch(out, ahead)
+                ahead += line
             at += STEP
         real, imaginary = times(real, imaginary, onwards, upwards)
 
@@ -189,8 +181,9 @@ def _contract(table: Any, degrees: int, space: Any, i: int, gradient: Any, start
             scaled, scaled_slope = s * p, s * slope
             plus, minus = fma(scaled, g, plus), fma(scaled, h, minus)
             plus_slope, minus_slope = fma(scaled_slope, g, plus_slope), fma(scaled_slope, h, minus_slope)
-            prefetch(gradient, ahead)
-            ahead += line
+            for _ in range(gradient.itemsize // 4):
+                prefetch(gradient, ahead)
+                ahead += line
             at += STEP
         by_lon = fma(orders, fma(minus, real, -(plus * imaginary)), by_lon)
         by_lat = fma(flat, fma(plus_slope, real, minus_slope * imaginary), by_lat)
