@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 import locenc
-from locenc.kernels.backend import missing
+from locenc.kernels.choice import missing
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from locenc.compat.tte import load_tte
     from locenc.embedding import embed
     from locenc.encoders import Space2Vec, Sphere2Vec, SphericalHarmonics, Wrap
-    from locenc.kernels.backend import backend
+    from locenc.kernels.choice import backend
     from locenc.location_encoder import LocationEncoder
     from locenc.networks import FFN, ResidualFCNet
     from locenc.position import PositionEncoder
@@ -38,7 +38,7 @@ _HOME = {
     "Sphere2Vec": "encoders",
     "SphericalHarmonics": "encoders",
     "Wrap": "encoders",
-    "backend": "kernels.backend",
+    "backend": "kernels.choice",
     "coords": "",
     "create": "registry",
     "data": "",

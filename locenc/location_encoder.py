@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from locenc import first_layer
 from locenc._weights import write_folder
 from locenc.coords import check_form, check_values
-from locenc.kernels.backend import backend as use
+from locenc.kernels.choice import backend as use
 from locenc.kernels.memory import check_out
 from locenc.kernels.operator import concrete
 from locenc.tiled import TILE, acts_on_rows, gradients, hooked, infer, undisturbed

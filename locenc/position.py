@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from locenc.coords import check_form, check_values
-from locenc.kernels.backend import backend as use
-from locenc.kernels.backend import default
+from locenc.kernels.choice import backend as use
+from locenc.kernels.choice import default
 from locenc.kernels.chunks import CHUNK
 from locenc.kernels.memory import check_out
 from locenc.kernels.operator import concrete

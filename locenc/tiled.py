@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 
 from locenc.kernels import chunks, memory
-from locenc.kernels.backend import forced
+from locenc.kernels.choice import forced
 from locenc.kernels.memory import check_out
 from locenc.kernels.operator import concrete
 from locenc.position import PositionEncoder

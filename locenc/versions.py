@@ -38,7 +38,7 @@ def _version(package: str) -> str:
 def _on_cpu() -> str:
     import torch
 
-    from locenc.kernels.backend import missing
+    from locenc.kernels.choice import missing
 
     if reason := missing("numba"):
         return f"the reference, plain torch, because {reason}"
@@ -55,7 +55,7 @@ def _on_cpu() -> str:
 def _on_cuda() -> str:
     import torch
 
-    from locenc.kernels.backend import missing
+    from locenc.kernels.choice import missing
 
     if not torch.cuda.is_available():
         return "torch finds no such device"

@@ -14,7 +14,7 @@ from test_every_encoder import globe, small
 from torch import Tensor, nn
 
 import locenc
-from locenc.kernels.backend import missing
+from locenc.kernels.choice import missing
 from locenc.tiled import TILE
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import locenc
 from locenc import registry
-from locenc.kernels.backend import missing
+from locenc.kernels.choice import missing
 from locenc.networks import NETWORKS
 
 NAMES = locenc.list_encoders()

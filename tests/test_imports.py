@@ -29,7 +29,7 @@ ROWS = [
     {"locenc.kernels.numba_sphere", "locenc.kernels.numba_exp", "locenc.kernels.panels"},
     {"locenc.kernels.reference", "locenc.kernels.reference_voronoi", "locenc.kernels.numba_coordinates"}
     | {"locenc.kernels.reference_rbf", "locenc.kernels.reference_harmonics", "locenc.kernels.operator"},
-    {"locenc.kernels.numba_sincos", "locenc.kernels.backend", "locenc.kernels.compiling"}
+    {"locenc.kernels.numba_sincos", "locenc.kernels.choice", "locenc.kernels.compiling"}
     | {"locenc.kernels.thread_state", "locenc.kernels.chunks"},
     {"locenc.kernels.layout", "locenc.kernels.vectors", "locenc.kernels.processor"} | {"locenc.kernels.memory"},
     {"locenc.compat", "locenc.compat._files"},

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from locenc.kernels.backend import chosen, missing
+from locenc.kernels.choice import chosen, missing
 
 _LIBRARY = torch.library.Library("locenc", "DEF")
 

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 
-from locenc.kernels.backend import backend, forced
+from locenc.kernels.choice import backend, forced
 
 
 def carried() -> Callable[[], AbstractContextManager[None]]:

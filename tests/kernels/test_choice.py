@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import locenc
-from locenc.kernels.backend import missing
+from locenc.kernels.choice import missing
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 needs_numba = pytest.mark.skipif(missing("numba") is not None, reason=str(missing("numba")))

@@ -11,7 +11,7 @@ import torch
 
 import locenc
 from locenc.kernels import chunks
-from locenc.kernels.backend import forced
+from locenc.kernels.choice import forced
 
 
 @pytest.fixture(params=[1, 2, 5])

@@ -7,7 +7,7 @@ from torch.autograd import forward_ad
 
 import locenc
 from locenc import kernels
-from locenc.kernels.backend import missing
+from locenc.kernels.choice import missing
 
 SPECS = {
     "sphere2vec-sphereC": {"num_scales": 3, "min_radius": 0.1},

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from locenc import kernels
 from locenc.kernels import numba_rbf
-from locenc.kernels.backend import missing
+from locenc.kernels.choice import missing
 from locenc.kernels.reference_rbf import radial_basis
 
 if missing("numba"):

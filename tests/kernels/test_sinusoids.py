@@ -14,7 +14,7 @@ from torch import Tensor
 import locenc
 from locenc import kernels
 from locenc.kernels import chunks
-from locenc.kernels.backend import missing
+from locenc.kernels.choice import missing
 from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, OBLIQUE, ONE, OUTER, SIN, XYZ
 
 if reason := missing("numba"):

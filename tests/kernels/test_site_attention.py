@@ -11,7 +11,7 @@ from torch import Tensor
 import locenc
 from locenc import kernels
 from locenc.kernels import numba_voronoi
-from locenc.kernels.backend import missing
+from locenc.kernels.choice import missing
 from locenc.kernels.reference_voronoi import site_attention, site_keys
 from locenc.voronoi import fibonacci_lattice
 
