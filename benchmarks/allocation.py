@@ -16,8 +16,8 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -3, -4  # of glibc's malloc.h
 def kept() -> Iterator[bool]:
     """Within a ``with`` block, freed memory stays with the process; yields whether this C library can do that.
 
-    Afterwards glibc is as it makes itself after a large block was freed: 32 MiB and more come from the system, and go
-    back to it.
+    Afterwards large blocks come from the system again, as glibc has it, unless what was kept has room for them: time
+    calls with new memory before.
     """
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt") or not hasattr(library, "malloc_trim"):

@@ -62,7 +62,7 @@ class Cases:
         Parameters
         ----------
         warm : bool
-            Whether ours writes to memory that is in use; then there is also a fill of it.
+            Whether ours writes to memory that is in use, and so does a fill of it.
         naive, peers : bool
             Whether the naive forms and the peers are among the cases.
 
@@ -73,7 +73,10 @@ class Cases:
         """
         expected = self._in(torch.float64)(self.lonlat[self._ends])
         out = self.position(self.lonlat)
-        cases: dict[str, Call] = {OURS: lambda: self.position(self.lonlat)}
+        cases: dict[str, Call] = {
+            FILL: lambda: torch.empty_like(out).fill_(1.0),
+            OURS: lambda: self.position(self.lonlat),
+        }
         if warm:
             cases = {FILL: lambda: out.fill_(1.0), OURS: lambda: self.position(self.lonlat, out=out)}
         self._check(OURS, cases[OURS](), expected, tolerance=RIGHT)
