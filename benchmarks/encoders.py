@@ -111,7 +111,8 @@ def fresh(report: Report, forms: Sequence[Naive], effort: Effort) -> None:
         cases = Cases(form, form.main, count, compiled=effort.compiled)
         every = cases.forward(warm=False)
         del every[EAGER64]  # its memory, and its time
-        timings = interleave(every, seconds=effort.seconds)
+        touch = partial(allocation.touch, 8 * cases.numbers)
+        timings = interleave(every, seconds=effort.seconds, before=touch)
         report.keep(f"{form.name}, fresh", timings.data())
         share = 100 * timings.times_faster(OURS, than=FILL).median
         others = [faster(timings, other) for other in NAIVE if other != EAGER64]
@@ -127,7 +128,10 @@ def fresh(report: Report, forms: Sequence[Naive], effort: Effort) -> None:
         "% of a fill",
         *(head for head in HEADS if EAGER64 not in head),
     )
-    note = "The fill is one of new memory too, from torch.empty; ours asks the system for huge pages."
+    note = (
+        "The fill is one of new memory too, from torch.empty; ours asks the system for huge pages. As much memory "
+        "was in use shortly before each call."
+    )
     report.table("Encoding, fresh", heads, rows, note=note)
 
 

@@ -59,7 +59,12 @@ class Timings:
 
 
 def interleave(
-    cases: Mapping[str, Call], *, seconds: float = 1.0, rounds: int | None = None, sample: float = SAMPLE
+    cases: Mapping[str, Call],
+    *,
+    seconds: float = 1.0,
+    rounds: int | None = None,
+    sample: float = SAMPLE,
+    before: Call | None = None,
 ) -> Timings:
     """Time cases in turn.
 
@@ -73,6 +78,8 @@ def interleave(
         Exactly so many instead.
     sample : float
         A call that is shorter (seconds) is repeated within its turn, and the mean counts.
+    before : callable, optional
+        Is called before each turn; its time does not count.
 
     Returns
     -------
@@ -89,6 +96,8 @@ def interleave(
             rounds is None and done < MOST and time.perf_counter() - start < seconds
         ):
             for name, call in cases.items():
+                if before is not None:
+                    before()
                 found[name].append(_sample(call, calls[name]))
             done += 1
     finally:
