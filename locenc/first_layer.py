@@ -16,12 +16,16 @@ from locenc.kernels import chunks, memory
 from locenc.position import PositionEncoder
 from locenc.tiled import TILE, says
 
+#: Bytes of features up to which they are kept: memory that the process has at hand is cheaper than to make them again.
+KEPT = 2**25
+#: Features of a tile: few calls, and what they take is little beside the features of all points.
+NUMBERS = 2**21
 #: Sums over points are made of at most so many partial sums, each by one thread.
 PARTIAL_SUMS = 16
 
 
-def fits(position: nn.Module, network: nn.Module, dtype: torch.dtype | None) -> bool:
-    """Whether encoder and network, both `locenc.tiled.undisturbed`, can be trained so.
+def fits(position: PositionEncoder, network: nn.Module, lonlat: Tensor, dtype: torch.dtype | None) -> bool:
+    """Whether encoder and network, both `locenc.tiled.undisturbed`, can be trained so, and the features are many.
 
     The position encoder must have no parameters, and the first layer be `known`.
     """
@@ -30,6 +34,7 @@ def fits(position: nn.Module, network: nn.Module, dtype: torch.dtype | None) -> 
         known(network)
         and dtype in (torch.float32, torch.float64)
         and layer.weight.dtype == dtype
+        and lonlat.numel() // 2 * position.out_dim * dtype.itemsize > KEPT
         and layer.weight.is_cpu
         and next(position.parameters(), None) is None
         and not torch.is_autocast_enabled("cpu")
@@ -78,12 +83,21 @@ class _Source(NamedTuple):
     position: PositionEncoder
     dtype: torch.dtype
 
+    def tiles(self, part: slice) -> list[slice]:
+        """Some points by tiles."""
+        return chunks.slices(part.stop, self.rows, start=part.start)
+
+    @property
+    def rows(self) -> int:
+        """Points of a tile."""
+        return max(1, NUMBERS // (self.position.out_dim * TILE)) * TILE
+
     def buffer(self) -> Tensor:
         """Memory for the features of a tile."""
-        return torch.empty((TILE, self.position.out_dim), dtype=self.dtype, device="cpu")
+        return torch.empty((self.rows, self.position.out_dim), dtype=self.dtype, device="cpu")
 
     def fill(self, buffer: Tensor, lonlat: Tensor) -> Tensor:
-        """Features of up to `TILE` points, in a buffer."""
+        """Features of the points of a tile, in a buffer."""
         features: Tensor = self.position(lonlat, dtype=self.dtype, check=False, out=buffer[: len(lonlat)])
         return features
 
@@ -118,7 +132,7 @@ class _FirstLayer(torch.autograd.Function):
                 else:
                     torch.addmm(bias, features, weight.T, out=hidden[tile])
 
-        chunks.spread(worker, chunks.slices(len(lonlat), TILE))
+        chunks.spread(worker, source.tiles(slice(0, len(lonlat))))
         return hidden
 
     @staticmethod
@@ -136,7 +150,7 @@ class _FirstLayer(torch.autograd.Function):
             buffer = source.buffer()
             for part in own:
                 of_weight, of_bias = torch.zeros_like(weight), weight.new_zeros(len(weight))
-                for tile in chunks.slices(part.stop, TILE, start=part.start):
+                for tile in source.tiles(part):
                     points, slopes = lonlat[tile], gradient[tile]
                     if of_lonlat is not None:
                         features, of_lonlat[tile] = source.pull_back(points, slopes @ weight)
@@ -168,7 +182,7 @@ class _AddFeatures(torch.autograd.Function):
             for tile in tiles:
                 torch.add(other[tile], source.fill(buffer, lonlat[tile]), out=result[tile])
 
-        chunks.spread(worker, chunks.slices(len(lonlat), TILE))
+        chunks.spread(worker, source.tiles(slice(0, len(lonlat))))
         return result
 
     @staticmethod
@@ -184,7 +198,7 @@ class _AddFeatures(torch.autograd.Function):
             for tile in tiles:
                 _, of_lonlat[tile] = source.pull_back(lonlat[tile], gradient[tile])
 
-        chunks.spread(worker, chunks.slices(len(lonlat), TILE))
+        chunks.spread(worker, source.tiles(slice(0, len(lonlat))))
         return of_lonlat, gradient, None
 
 

@@ -143,7 +143,7 @@ class LocationEncoder(nn.Module):
             return None
         dtype = self.feature_dtype
         trains = gradients(position, network, lonlat)
-        if not (first_layer.fits(position, network, dtype) if trains else acts_on_rows(position, network)):
+        if not (first_layer.fits(position, network, lonlat, dtype) if trains else acts_on_rows(position, network)):
             return None
         points, leading = self._points(lonlat, check)
         if trains:
@@ -180,7 +180,7 @@ class LocationEncoder(nn.Module):
             or not first_layer.known(network)
         ):
             return lambda: cast(Tensor, self(lonlat, check=check))
-        if lonlat.numel() > 2 * TILE and first_layer.fits(position, network, self.feature_dtype):
+        if first_layer.fits(position, network, lonlat, self.feature_dtype):
             points, leading = self._points(lonlat, check)
             embed = first_layer.passes(position, network, points)
             return lambda: embed().reshape(*leading, self.dim)

@@ -49,6 +49,13 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def few_features_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training by tiles begins early, and has several of them."""
+    monkeypatch.setattr(first_layer, "KEPT", 0)
+    monkeypatch.setattr(first_layer, "NUMBERS", 1)
+
+
 @pytest.fixture
 def taken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Which ways calls took: "infer" and "train", where there was one."""
@@ -259,6 +266,14 @@ def test_training_many_points_sums_in_a_fixed_order(taken: list[str]) -> None:
     assert_same_gradients(encoder.double(), lonlat, atol=1e-12)
     for other in found[1:]:
         assert all(map(torch.equal, found[0], other))
+
+
+def test_few_features_are_kept(taken: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = build("ffn")
+    for kept, ways in [(MANY * 24 * 4, []), (MANY * 24 * 4 - 1, ["train"])]:
+        monkeypatch.setattr(first_layer, "KEPT", kept)
+        encoder(globe(MANY))
+        assert taken == ways
 
 
 def test_training_keeps_no_features() -> None:
