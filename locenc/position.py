@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from locenc.coords import check_form, check_values
 from locenc.kernels.choice import backend as use
-from locenc.kernels.choice import default
+from locenc.kernels.choice import default, forced
 from locenc.kernels.chunks import CHUNK
 from locenc.kernels.memory import check_out
-from locenc.kernels.operator import concrete
+from locenc.kernels.operator import watched
 
 
 class PositionEncoder(nn.Module):
@@ -72,7 +72,8 @@ class PositionEncoder(nn.Module):
             Of this call's features instead of the encoder's own.
         check : bool, optional
             Whether to look for NaN, infinity and latitudes outside [-90, 90]. By default on for CPU tensors
-            outside `torch.compile`, export and functional transforms.
+            outside `torch.compile`, export, traces and functional transforms. Without it, such values give features
+            that mean nothing.
         backend : str, optional
             Which implementation runs this call; see `locenc.backend`.
         out : Tensor, optional
@@ -90,7 +91,7 @@ class PositionEncoder(nn.Module):
         """
         check_form(lonlat)
         if check is None:
-            check = lonlat.is_cpu and concrete(lonlat)
+            check = lonlat.is_cpu and not watched()
         if check:
             check_values(lonlat)
         if not lonlat.dtype.is_floating_point:
@@ -106,6 +107,8 @@ class PositionEncoder(nn.Module):
                 return self.features(lonlat.reshape(-1, 2), dtype).reshape(shape)
             with torch.no_grad():
                 self._fill(lonlat.reshape(-1, 2), dtype, out.view(-1, self.out_dim))
+        if not watched():
+            torch.autograd.graph.increment_version(out)  # kernels write without torch's knowledge
         return out
 
     def _fill(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor) -> None:
@@ -149,5 +152,5 @@ class PositionEncoder(nn.Module):
         told = [repr(name), *options, f"out_dim={self.out_dim}", f"dtype={self.dtype}"]
         if self.writes_out:
             device = next((buffer.device.type for buffer in self.buffers()), "cpu")
-            told.append(f"backend={default(device)!r}")
+            told.append(f"backend={forced() or default(device)!r}")
         return ", ".join(told)

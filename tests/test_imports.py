@@ -31,6 +31,7 @@ ROWS = [
     | {"locenc.kernels.reference_rbf", "locenc.kernels.reference_harmonics", "locenc.kernels.operator"},
     {"locenc.kernels.numba_sincos", "locenc.kernels.choice", "locenc.kernels.compiling"}
     | {"locenc.kernels.thread_state", "locenc.kernels.chunks"},
+    {"locenc.kernels.arrays"},
     {"locenc.kernels.layout", "locenc.kernels.vectors", "locenc.kernels.processor"} | {"locenc.kernels.memory"},
     {"locenc.compat", "locenc.compat._files"},
     {"locenc._names", "locenc._files", "locenc._extras"},

@@ -37,7 +37,9 @@ def backend(name: str) -> Iterator[None]:
 
     Notes
     -----
-    A function that `torch.compile` has compiled keeps the implementation that it was compiled with.
+    A function that `torch.compile` has compiled keeps the implementation that it was compiled with. Where only the
+    reference has a meaning it runs whatever is asked for: in exported programs, under functional transforms and
+    forward-mode differentiation, for derivatives of higher order, and for gradients of other tensors than coordinates.
 
     Examples
     --------
@@ -73,6 +75,7 @@ def chosen(device: str) -> str:
     return name
 
 
+@torch.compiler.assume_constant_result
 def default(device: str) -> str:
     """The implementation for a device type where none is asked for."""
     return "numba" if device == "cpu" and missing("numba") is None else "reference"
@@ -97,7 +100,10 @@ def _numba_missing() -> str | None:
         return "NUMBA_DISABLE_JIT is set"
     from locenc.kernels.processor import processor
 
-    cpu = processor()
+    try:
+        cpu = processor()
+    except Exception as error:  # what LLVM makes of code that it does not know
+        return f"numba {numba.__version__} cannot compile the kernels ({type(error).__name__}: {error!s:.80})"
     if not cpu.fuses:
         return f"the CPU that numba compiles for ({cpu.name}) has no fused multiply-add, which exact kernels need"
     return None

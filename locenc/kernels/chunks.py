@@ -100,8 +100,11 @@ def _share(worker: Worker, parts: Sequence[slice], helpers: int, *, joins: bool)
     futures: list[Future[None]] = []
     try:
         for _ in range(helpers):
-            futures.append(_executor().submit(helper))
-        if joins:
+            try:
+                futures.append(_executor().submit(helper))
+            except RuntimeError:  # the interpreter ends, or the system gives no more threads
+                break
+        if joins or not futures:
             shared.hand_to(worker)
         wait(futures)
     finally:

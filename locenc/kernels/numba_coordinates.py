@@ -37,12 +37,6 @@ def reduce_longitude(lon: float) -> float:
 
 
 @register_jitable
-def workspace() -> Any:
-    """Memory for one block of points."""
-    return np.zeros((ROWS, BLOCK))
-
-
-@register_jitable
 def fill(kind: int, lonlat: Any, start: int, count: int, space: Any) -> None:
     """Coordinates of a block of points, from a row of ``lonlat`` on."""
     for i in range(count):
@@ -133,7 +127,7 @@ def coordinates(kind: int, lonlat: Any) -> Any:
     return points
 
 
-def pull_back(kind: int, lonlat: Any, slopes: Any, out: Any) -> None:
+def to_degrees(kind: int, lonlat: Any, slopes: Any, out: Any) -> None:
     """Write gradients by longitude and latitude in degrees ``(n, 2)``, from those by the coordinates ``(n, D)``."""
     if kind == LONLAT:
         out[:] = slopes

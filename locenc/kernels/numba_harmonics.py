@@ -27,7 +27,8 @@ import torch
 from numba.extending import register_jitable
 from torch import Tensor
 
-from locenc.kernels import chunks, memory, numba_sphere
+from locenc.kernels import numba_sphere
+from locenc.kernels.arrays import contiguous, make, pull_back
 from locenc.kernels.compiling import kernel
 from locenc.kernels.numba_coordinates import RADIAN
 from locenc.kernels.numba_sphere import COS_LAT, COS_LON, PART, POWERS, SIN_LAT, SIN_LON, WHOLE, times
@@ -50,8 +51,6 @@ from locenc.kernels.vectors import (
     widen,
 )
 
-#: Those of arrays that kernels write and read; others are converted.
-DTYPES = (torch.float32, torch.float64)
 #: Where the packed coefficients begin, after the rows of a unit matrix and the numbers 0 to 7; of what steps they are.
 ORDERS, FIRST, STEP = 64, 72, 16
 
@@ -60,7 +59,7 @@ def pack(recurrence: Tensor, scale: Tensor) -> Any:
     """Tables in the order in which blocks of 8 orders read them: 8 numbers -c, then 8 numbers s, for each degree."""
     degrees = len(scale)
     table = np.zeros(FIRST + STEP * sum(range(degrees, 0, -8)))
-    _pack(_contiguous(recurrence.detach().numpy()), _contiguous(scale.detach().numpy()), degrees, table)
+    _pack(contiguous(recurrence.detach().numpy()), contiguous(scale.detach().numpy()), degrees, table)
     return table
 
 
@@ -211,33 +210,19 @@ def forward(
     """As `reference_harmonics.spherical_harmonics`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
     degrees = len(scale)
     places, table = lonlat.detach().numpy(), pack(recurrence, scale)
-    features = memory.empty((len(places), degrees**2), dtype) if out is None else out
-    target = features.numpy() if dtype in DTYPES else None
 
-    def work(part: slice) -> None:
-        own = np.empty((part.stop - part.start, degrees**2), np.float32) if target is None else target[part]
-        _forward(_contiguous(places[part]), table, degrees, numba_sphere.workspace(), own.reshape(-1))
-        if target is None:
-            features[part] = torch.from_numpy(own)
+    def work(part: slice, own: Any) -> None:
+        _forward(contiguous(places[part]), table, degrees, numba_sphere.workspace(), own.reshape(-1))
 
-    chunks.run(work, len(places), degrees**2)
-    return features
+    return make(len(places), degrees**2, dtype, out, work)
 
 
 def backward(gradient: Tensor, lonlat: Tensor, recurrence: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """Gradient of the coordinates, in their dtype."""
     degrees = len(scale)
     places, table = lonlat.detach().numpy(), pack(recurrence, scale)
-    given, result = gradient.detach(), np.empty(lonlat.shape)
 
-    def work(part: slice) -> None:
-        own = given[part] if dtype in DTYPES else given[part].float()
-        numbers = np.ascontiguousarray(own.numpy()).reshape(-1)
-        _backward(numbers, _contiguous(places[part]), table, degrees, numba_sphere.workspace(), result[part])
+    def work(part: slice, own: Any, result: Any) -> None:
+        _backward(own.reshape(-1), contiguous(places[part]), table, degrees, numba_sphere.workspace(), result)
 
-    chunks.run(work, len(places), degrees**2)
-    return torch.from_numpy(result).to(lonlat.dtype)
-
-
-def _contiguous(array: Any) -> Any:
-    return np.ascontiguousarray(array, np.float64)
+    return pull_back(gradient, lonlat, dtype, work)

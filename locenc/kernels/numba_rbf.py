@@ -19,7 +19,7 @@ import torch
 from numba.extending import register_jitable
 from torch import Tensor
 
-from locenc.kernels import chunks, memory
+from locenc.kernels.arrays import contiguous, load_whole_vectors, make, pull_back, store_whole_vectors
 from locenc.kernels.compiling import kernel
 from locenc.kernels.layout import XYZ
 from locenc.kernels.numba_coordinates import RADIAN, coordinates, reduce_longitude
@@ -43,8 +43,6 @@ from locenc.kernels.vectors import (
 
 #: What distances need of a place, rows of a table: its unit vector, degrees, and the cosine of its latitude.
 X, Y, Z, LON, LAT, COS, ROWS = range(7)
-#: What kernels compute in; features of other dtypes are float32 ones, rounded.
-DTYPES = (torch.float32, torch.float64)
 ANTIPODE = 1e-30  # of near: a slope ends at the antipode, where there is none
 
 _h = polynomial_like(
@@ -319,63 +317,47 @@ def forward(
     lonlat: Tensor, anchors: Tensor, kernel_size: float, planar: bool, dtype: torch.dtype, *, out: Tensor | None = None
 ) -> Tensor:
     """As `locenc.kernels.reference_rbf.radial_basis`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
-    columns = len(anchors)
-    points, table, tail = lonlat.detach().numpy(), _table(anchors), _tail(columns)
-    features = memory.empty((len(points), columns), dtype) if out is None else out
-    target = features.numpy() if dtype in DTYPES else None
+    points, table = lonlat.detach().numpy(), _table(anchors)
     _, scale, limit = _exponent(kernel_size, planar, dtype)
-    given = columns, planar, scale, limit
+    given = len(anchors), planar, scale, limit
 
-    def work(part: slice) -> None:
-        own = np.empty((part.stop - part.start, columns), np.float32) if target is None else target[part]
+    def work(part: slice, own: Any) -> None:
         degrees, places = _located(points[part])
-        whole, point = max(0, len(own) - tail), np.empty(ROWS)
-        if whole:
-            _forward(degrees[:whole], places[:whole], table, *given, point, own.reshape(-1))
-        last = np.empty((len(own) - whole + tail, columns), own.dtype)
-        _forward(degrees[whole:], places[whole:], table, *given, point, last.reshape(-1))
-        own[whole:] = last[: len(own) - whole]
-        if target is None:
-            features[part] = torch.from_numpy(own)
+        point = np.empty(ROWS)
 
-    chunks.run(work, len(points), columns)
-    return features
+        def rows(part: slice, flat: Any) -> None:
+            _forward(degrees[part], places[part], table, *given, point, flat)
+
+        store_whole_vectors(own, rows)
+
+    return make(len(points), len(anchors), dtype, out, work)
 
 
 def backward(
     gradient: Tensor, lonlat: Tensor, anchors: Tensor, kernel_size: float, planar: bool, dtype: torch.dtype
 ) -> Tensor:
     """Gradient of the coordinates, in their dtype."""
-    columns = len(anchors)
-    points, table, tail = lonlat.detach().numpy(), _table(anchors), _tail(columns)
-    source = gradient.detach()
+    points, table = lonlat.detach().numpy(), _table(anchors)
     exponent, scale, limit = _exponent(kernel_size, planar, dtype)
-    given = columns, planar, scale, limit
-    result = np.empty(points.shape)
+    given = len(anchors), planar, scale, limit
 
-    def work(part: slice) -> None:
-        own = _contiguous((source[part] if dtype in DTYPES else source[part].float()).numpy())
+    def work(part: slice, own: Any, result: Any) -> None:
         degrees, places = _located(points[part])
-        whole, point = max(0, len(own) - tail), np.empty(ROWS)
-        if whole:
-            _backward(own.reshape(-1), degrees[:whole], places[:whole], table, *given, point, result[part])
-        last = np.zeros((len(own) - whole + tail, columns), own.dtype)
-        last[: len(own) - whole] = own[whole:]
-        _backward(last.reshape(-1), degrees[whole:], places[whole:], table, *given, point, result[part][whole:])
+        point = np.empty(ROWS)
 
-    chunks.run(work, len(points), columns)
-    result *= exponent if planar else exponent * RADIAN
-    return torch.from_numpy(result).to(lonlat.dtype)
+        def rows(part: slice, flat: Any) -> None:
+            _backward(flat, degrees[part], places[part], table, *given, point, result[part])
+
+        load_whole_vectors(own, rows)
+        result *= exponent if planar else exponent * RADIAN
+
+    return pull_back(gradient, lonlat, dtype, work)
 
 
 def _located(degrees: Any) -> tuple[Any, Any]:
     """Degrees as the kernels take them, and the unit vectors."""
-    degrees = _contiguous(degrees, np.float64)
+    degrees = contiguous(degrees)
     return degrees, coordinates(XYZ, degrees)
-
-
-def _contiguous(array: Any, dtype: Any = None) -> Any:
-    return np.ascontiguousarray(array, dtype)
 
 
 def _table(anchors: Tensor) -> Any:
@@ -386,8 +368,3 @@ def _table(anchors: Tensor) -> Any:
     table[:COS, :count] = np.concatenate([places, degrees], 1).T
     table[COS, :count] = np.sqrt(places[:, 0] ** 2 + places[:, 1] ** 2)
     return table.reshape(-1)
-
-
-def _tail(columns: int) -> int:
-    """Rows at the end of the features that what is written too much would leave."""
-    return -(-(LANES - 1) // max(columns, 1))

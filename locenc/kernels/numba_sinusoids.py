@@ -6,7 +6,6 @@ and a row of ones stands for the second factor of a single sinusoid, so that eve
 b += step, column += 16.
 
 Blocks are stored in whole vectors, in the order of the columns: what is too much of one is overwritten by the next.
-Only the last rows of a chunk, where too much would lie behind it, go through memory of their own.
 
 The gradient by a phase is pi (ds cos - dc sin), ds and dc being those by its sine and cosine; it is summed over scales,
 times frequencies, in float64.
@@ -21,14 +20,12 @@ import torch
 from numba.extending import register_jitable
 from torch import Tensor
 
-from locenc.kernels import chunks, layout, memory
+from locenc.kernels import layout
+from locenc.kernels.arrays import contiguous, load_whole_vectors, make, pull_back, store_whole_vectors
 from locenc.kernels.compiling import kernel
-from locenc.kernels.numba_coordinates import coordinates, pull_back, reduce_longitude
+from locenc.kernels.numba_coordinates import coordinates, reduce_longitude, to_degrees
 from locenc.kernels.numba_sincos import ROUNDING, nearest, sincos
 from locenc.kernels.vectors import LANES, first, fma, load, splat, store, total, widen
-
-#: What kernels compute in; features of other dtypes are float32 ones, rounded.
-DTYPES = (torch.float32, torch.float64)
 
 
 class Plan(NamedTuple):
@@ -40,8 +37,6 @@ class Plan(NamedTuple):
         Of coordinates.
     columns : int
         Number of features F.
-    tail : int
-        Rows at the end of a result from which whole vectors reach beyond it.
     gather : ndarray
         Row of the frequencies for each lane: phases are padded to whole vectors with their last one.
     phases : ndarray
@@ -52,7 +47,6 @@ class Plan(NamedTuple):
 
     kind: int
     columns: int
-    tail: int
     gather: Any
     phases: Any
     blocks: Any
@@ -93,8 +87,7 @@ def plan(fields: tuple[int, ...]) -> Plan:
                 factors += [lane + (width if function == layout.COS else 0), 0 if length == 1 else LANES]
         found.append((column, block.columns, rows[block.phase_a][0] if outer else 0, *factors))
         column += block.columns
-    tail = -(-(LANES - 1) // column)
-    return Plan(fields[0], column, tail, np.array(gather), np.array(rows, np.int64), np.array(found, np.int64))
+    return Plan(fields[0], column, np.array(gather), np.array(rows, np.int64), np.array(found, np.int64))
 
 
 @register_jitable(forceinline=True)
@@ -251,24 +244,17 @@ def forward(
     """As `locenc.kernels.reference.sinusoids`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
     spec = plan(tuple(fields))
     places, table = lonlat.detach().numpy(), spec.table(frequencies)
-    features = memory.empty((len(places), spec.columns), dtype) if out is None else out
-    target = features.numpy() if dtype in DTYPES else None
 
-    def work(part: slice) -> None:
-        own = np.empty((part.stop - part.start, spec.columns), np.float32) if target is None else target[part]
+    def work(part: slice, own: Any) -> None:
         points = coordinates(spec.kind, contiguous(places[part]))
         waves = spec.waves(amplitude, own.dtype)
-        whole = max(0, len(own) - spec.tail)
-        if whole:
-            _forward(points[:whole], table, spec.phases, spec.blocks, spec.columns, waves, own.reshape(-1))
-        last = np.empty((len(own) - whole + spec.tail, spec.columns), own.dtype)
-        _forward(points[whole:], table, spec.phases, spec.blocks, spec.columns, waves, last.reshape(-1))
-        own[whole:] = last[: len(own) - whole]
-        if target is None:
-            features[part] = torch.from_numpy(own)
 
-    chunks.run(work, len(places), spec.columns)
-    return features
+        def rows(part: slice, flat: Any) -> None:
+            _forward(points[part], table, spec.phases, spec.blocks, spec.columns, waves, flat)
+
+        store_whole_vectors(own, rows)
+
+    return make(len(places), spec.columns, dtype, out, work)
 
 
 def backward(
@@ -277,31 +263,18 @@ def backward(
     """Gradient of the coordinates, in their dtype."""
     spec = plan(tuple(fields))
     places, table = lonlat.detach().numpy(), spec.table(frequencies)
-    given = gradient.detach()
-    source = given.numpy() if dtype in DTYPES else None
-    result = np.empty(places.shape)
 
-    def work(part: slice) -> None:
-        own = np.ascontiguousarray(given[part].float().numpy() if source is None else source[part])
-        lonlat = contiguous(places[part])
-        points = coordinates(spec.kind, lonlat)
+    def work(part: slice, own: Any, result: Any) -> None:
+        degrees = contiguous(places[part])
+        points = coordinates(spec.kind, degrees)
         waves = spec.waves(amplitude, own.dtype)
-        memory = waves, np.empty_like(waves[:-LANES])
-        by_point = np.empty(points.shape)
-        whole = max(0, len(own) - spec.tail)
-        if whole:
-            _backward(own.reshape(-1), points[:whole], table, spec.phases, spec.blocks, spec.columns, *memory, by_point)
-        last = np.zeros((len(own) - whole + spec.tail, spec.columns), own.dtype)
-        last[: len(own) - whole] = own[whole:]
-        _backward(
-            last.reshape(-1), points[whole:], table, spec.phases, spec.blocks, spec.columns, *memory, by_point[whole:]
-        )
-        pull_back(spec.kind, lonlat, by_point, result[part])
+        slopes, by_point = np.empty_like(waves[:-LANES]), np.empty(points.shape)
 
-    chunks.run(work, len(places), spec.columns)
-    return torch.from_numpy(result).to(lonlat.dtype)
+        def rows(part: slice, flat: Any) -> None:
+            layout = spec.phases, spec.blocks, spec.columns
+            _backward(flat, points[part], table, *layout, waves, slopes, by_point[part])
 
+        load_whole_vectors(own, rows)
+        to_degrees(spec.kind, degrees, by_point, result)
 
-def contiguous(array: Any) -> Any:
-    """The array, or a copy, as the kernels take it."""
-    return np.ascontiguousarray(array, np.float64)
+    return pull_back(gradient, lonlat, dtype, work)

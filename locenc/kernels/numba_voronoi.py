@@ -264,7 +264,7 @@ def _sites(keys: Tensor, embeddings: Tensor) -> Sites:
 def forward(
     lonlat: Tensor, keys: Tensor, embeddings: Tensor, dtype: torch.dtype, *, out: Tensor | None = None
 ) -> Tensor:
-    """As `locenc.kernels.reference_voronoi.site_attention`, on the CPU; ``out``, contiguous, of a dtype, is filled."""
+    """As `reference_voronoi.site_attention`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
     working = dtype if dtype == torch.float64 else torch.float32
     sites = _sites(keys, embeddings.detach().to(working))
     columns = embeddings.shape[1]
@@ -273,7 +273,7 @@ def forward(
     for part in chunks.slices(len(lonlat), BATCH):
         own = features[part]
         if not fits:
-            own = torch.empty((len(own), sites.columns), dtype=working)
+            own = torch.empty((len(own), sites.columns), dtype=working, device="cpu")
         _batch(lonlat[part], sites, own.numpy().reshape(-1))
         if not fits:
             features[part] = own[:, :columns]
@@ -297,7 +297,7 @@ def _batch(lonlat: Tensor, sites: Sites, out: Any) -> None:
 
 def backward(gradient: Tensor, lonlat: Tensor, keys: Tensor, embeddings: Tensor, dtype: torch.dtype) -> Tensor:
     """Gradient of the coordinates, in their dtype: by the reference, a tile at a time."""
-    result = torch.empty_like(lonlat)
+    result = torch.empty(lonlat.shape, dtype=lonlat.dtype, device="cpu")
     keys, embeddings = keys.detach(), embeddings.detach()
     for part in chunks.slices(len(lonlat), TILE):
         with torch.enable_grad():

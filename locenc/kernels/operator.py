@@ -32,13 +32,19 @@ class Kernel(Protocol):
         """Gradient of the coordinates, in their dtype, from that of the features."""
 
 
-def concrete(tensor: Tensor) -> bool:
-    """Whether a tensor holds numbers to look at: nothing traces or transforms it, and it is no subclass."""
+def watched() -> bool:
+    """Whether torch records or transforms what is called now: tensors may hold no numbers to look at."""
     return (
-        not torch.compiler.is_compiling()
-        and type(tensor) in (Tensor, nn.Parameter)
-        and not torch._C._are_functorch_transforms_active()
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._get_tracing_state() is not None
     )
+
+
+def concrete(tensor: Tensor) -> bool:
+    """Whether a tensor is a plain one that holds numbers to look at."""
+    return type(tensor) in (Tensor, nn.Parameter) and not watched()
 
 
 class Operator:
@@ -99,8 +105,10 @@ class Operator:
             return True
         if torch.is_grad_enabled() and any(isinstance(value, Tensor) and value.requires_grad for value in arguments):
             return True
-        return not torch.compiler.is_compiling() and (
-            torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0
+        return (
+            torch._C._are_functorch_transforms_active()
+            or forward_ad._current_level >= 0
+            or (not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None)
         )
 
     @cached_property
@@ -124,14 +132,14 @@ class Operator:
         tensors = iter(ctx.saved_tensors)
         inputs = [next(tensors) if isinstance(value, _Saved) else value for value in ctx.inputs]
         graph = torch.is_grad_enabled()
-        if graph or any(ctx.needs_input_grad[1:]) or missing("numba") or gradient.device.type != "cpu":
+        batched = torch._C._functorch.is_legacy_batchedtensor(gradient)  # is_grads_batched=True
+        if graph or any(ctx.needs_input_grad[1:]) or batched or missing("numba") or not gradient.is_cpu:
             with torch.enable_grad():
                 features = self._reference(*inputs)
             wanted = [value for value, needed in zip(inputs, ctx.needs_input_grad, strict=True) if needed]
             found = iter(torch.autograd.grad(features, wanted, gradient, create_graph=graph))
             return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
-        eager = type(gradient) is Tensor and not torch.compiler.is_compiling()
-        of_lonlat = (self._kernel_backward if eager else self._traced_backward)(gradient, *inputs)
+        of_lonlat = (self._kernel_backward if concrete(gradient) else self._traced_backward)(gradient, *inputs)
         return (of_lonlat, *[None] * (len(inputs) - 1))
 
 

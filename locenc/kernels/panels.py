@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from locenc.kernels.processor import processor
-from locenc.kernels.vectors import _I32, _I64, LANES, Vector, _pointer, call, constant
+from locenc.kernels.vectors import I32, I64, LANES, Vector, address, call, constant
 
 
 def rows(bits: int) -> int:
@@ -40,14 +40,14 @@ def panel_add(typing: Any, sums: Any, weights: Any, first: Any, vectors: Any, in
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         before, weights_, first_, vectors_, index_ = values
         own = builder.load(
-            _pointer(context, builder, vectors_, vectors, index_, LANES), align=vector.dtype.bitwidth // 8
+            address(context, builder, vectors_, vectors, index_, LANES), align=vector.dtype.bitwidth // 8
         )
         data = context.make_array(weights)(context, builder, weights_).data
-        undefined, zeros = ir.Constant(vector.llvm, ir.Undefined), ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES)
+        undefined, zeros = ir.Constant(vector.llvm, ir.Undefined), ir.Constant(ir.VectorType(I32, LANES), [0] * LANES)
         after = []
         for row in range(sums.count):
-            weight = builder.load(builder.gep(data, [builder.add(first_, ir.Constant(_I64, row))]))
-            weight = builder.insert_element(undefined, weight, ir.Constant(_I32, 0))
+            weight = builder.load(builder.gep(data, [builder.add(first_, ir.Constant(I64, row))]))
+            weight = builder.insert_element(undefined, weight, ir.Constant(I32, 0))
             weight = builder.shuffle_vector(weight, undefined, zeros)
             sum_ = builder.extract_value(before, row)
             after.append(call(builder, f"llvm.fma.{vector.suffix}", vector.llvm, weight, own, sum_))
@@ -62,8 +62,8 @@ def panel_collect(typing: Any, sums: Any, out: Any, index: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         for row in range(sums.count):
-            place = builder.add(values[2], ir.Constant(_I64, LANES * row))
-            pointer = _pointer(context, builder, values[1], out, place, LANES)
+            place = builder.add(values[2], ir.Constant(I64, LANES * row))
+            pointer = address(context, builder, values[1], out, place, LANES)
             align = out.dtype.bitwidth // 8
             sum_ = builder.fadd(builder.load(pointer, align=align), builder.extract_value(values[0], row))
             builder.store(sum_, pointer, align=align)

@@ -17,7 +17,7 @@ from numba.extending import intrinsic, lower_builtin, register_model, type_calla
 #: Lanes of a vector; `load8` and `splat8` make vectors of 8.
 LANES = 16
 
-_I32, _I64 = ir.IntType(32), ir.IntType(64)
+I32, I64 = ir.IntType(32), ir.IntType(64)
 _ELEMENTS = {types.float32: ir.FloatType(), types.float64: ir.DoubleType()}
 
 
@@ -56,7 +56,8 @@ def constant(kind: Vector, value: float) -> ir.Constant:
     return ir.Constant(kind.llvm, [value] * kind.lanes)
 
 
-def _pointer(context: Any, builder: Any, array: Any, kind: types.Array, index: Any, lanes: int) -> Any:
+def address(context: Any, builder: Any, array: Any, kind: types.Array, index: Any, lanes: int) -> Any:
+    """Pointer to a vector that lies at an index of an array."""
     data = context.make_array(kind)(context, builder, array).data
     vector = ir.VectorType(_ELEMENTS[kind.dtype], lanes)
     return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
@@ -68,7 +69,7 @@ def _loader(lanes: int) -> Any:
         """Read consecutive numbers from an index on."""
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-            pointer = _pointer(context, builder, values[0], signature.args[0], values[1], lanes)
+            pointer = address(context, builder, values[0], signature.args[0], values[1], lanes)
             return builder.load(pointer, align=array.dtype.bitwidth // 8)
 
         return Vector(array.dtype, lanes)(array, types.int64), generate
@@ -84,7 +85,7 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     """Write all lanes to consecutive places from an index on."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, values[0], signature.args[0], values[1], vector.lanes)
+        pointer = address(context, builder, values[0], signature.args[0], values[1], vector.lanes)
         builder.store(values[2], pointer, align=array.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -99,8 +100,8 @@ def _splatter(lanes: int) -> Any:
 
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             undefined = ir.Constant(kind.llvm, ir.Undefined)
-            first = builder.insert_element(undefined, values[0], ir.Constant(_I32, 0))
-            return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+            first = builder.insert_element(undefined, values[0], ir.Constant(I32, 0))
+            return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(I32, lanes), [0] * lanes))
 
         return kind(value), generate
 
@@ -148,7 +149,7 @@ def reverse(typing: Any, vector: Any) -> Any:
     """The lanes from last to first."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        order = ir.Constant(ir.VectorType(_I32, vector.lanes), list(reversed(range(vector.lanes))))
+        order = ir.Constant(ir.VectorType(I32, vector.lanes), list(reversed(range(vector.lanes))))
         return builder.shuffle_vector(values[0], ir.Constant(vector.llvm, ir.Undefined), order)
 
     return vector(vector), generate
@@ -159,10 +160,10 @@ def first(typing: Any, vector: Any, count: Any) -> Any:
     """The first lanes; zero in the others, whatever they hold."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        lanes = ir.VectorType(_I64, vector.lanes)
+        lanes = ir.VectorType(I64, vector.lanes)
         undefined = ir.Constant(lanes, ir.Undefined)
-        limit = builder.insert_element(undefined, values[1], ir.Constant(_I32, 0))
-        zeros = ir.Constant(ir.VectorType(_I32, vector.lanes), [0] * vector.lanes)
+        limit = builder.insert_element(undefined, values[1], ir.Constant(I32, 0))
+        zeros = ir.Constant(ir.VectorType(I32, vector.lanes), [0] * vector.lanes)
         limit = builder.shuffle_vector(limit, undefined, zeros)
         kept = builder.icmp_signed("<", ir.Constant(lanes, list(range(vector.lanes))), limit)
         return builder.select(kept, values[0], constant(vector, 0.0))
@@ -172,11 +173,11 @@ def first(typing: Any, vector: Any, count: Any) -> Any:
 
 def _between(builder: Any, lanes: int, begin: Any, end: Any) -> Any:
     """Mask of the lanes from ``begin`` on, before ``end``."""
-    kind = ir.VectorType(_I64, lanes)
+    kind = ir.VectorType(I64, lanes)
     numbers, undefined = ir.Constant(kind, list(range(lanes))), ir.Constant(kind, ir.Undefined)
-    zeros = ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes)
+    zeros = ir.Constant(ir.VectorType(I32, lanes), [0] * lanes)
     low, high = (
-        builder.shuffle_vector(builder.insert_element(undefined, bound, ir.Constant(_I32, 0)), undefined, zeros)
+        builder.shuffle_vector(builder.insert_element(undefined, bound, ir.Constant(I32, 0)), undefined, zeros)
         for bound in (begin, end)
     )
     return builder.and_(builder.icmp_signed(">=", numbers, low), builder.icmp_signed("<", numbers, high))
@@ -188,9 +189,9 @@ def load8_between(typing: Any, array: Any, index: Any, begin: Any, end: Any) -> 
     kind = Vector(array.dtype, 8)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, values[0], array, values[1], 8)
+        pointer = address(context, builder, values[0], array, values[1], 8)
         mask = _between(builder, 8, *values[2:])
-        align = ir.Constant(_I32, array.dtype.bitwidth // 8)
+        align = ir.Constant(I32, array.dtype.bitwidth // 8)
         return call(builder, f"llvm.masked.load.{kind.suffix}.p0", kind.llvm, pointer, align, mask, constant(kind, 0.0))
 
     return kind(array, types.int64, types.int64, types.int64), generate
@@ -201,9 +202,9 @@ def store_between(typing: Any, array: Any, index: Any, vector: Any, begin: Any, 
     """Write the lanes from ``begin`` on, before ``end``; what lies at the others is not touched."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, values[0], array, values[1], vector.lanes)
+        pointer = address(context, builder, values[0], array, values[1], vector.lanes)
         mask = _between(builder, vector.lanes, *values[3:])
-        align = ir.Constant(_I32, array.dtype.bitwidth // 8)
+        align = ir.Constant(I32, array.dtype.bitwidth // 8)
         call(builder, f"llvm.masked.store.{vector.suffix}.p0", ir.VoidType(), values[2], pointer, align, mask)
         return context.get_dummy_value()
 
@@ -227,7 +228,7 @@ def pair(typing: Any, a: Any, b: Any) -> Any:
     kind = Vector(a.dtype, 2 * a.lanes)
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        order = ir.Constant(ir.VectorType(_I32, kind.lanes), list(range(kind.lanes)))
+        order = ir.Constant(ir.VectorType(I32, kind.lanes), list(range(kind.lanes)))
         return builder.shuffle_vector(*values, order)
 
     return kind(a, b), generate
@@ -242,7 +243,7 @@ def _half(start: int) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             lanes = [start * kind.lanes + lane for lane in range(kind.lanes)]
             undefined = ir.Constant(vector.llvm, ir.Undefined)
-            return builder.shuffle_vector(values[0], undefined, ir.Constant(ir.VectorType(_I32, kind.lanes), lanes))
+            return builder.shuffle_vector(values[0], undefined, ir.Constant(ir.VectorType(I32, kind.lanes), lanes))
 
         return kind(vector), generate
 
@@ -258,7 +259,7 @@ def shift(typing: Any, before: Any, vector: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         lanes = range(vector.lanes - 1, 2 * vector.lanes - 1)
-        return builder.shuffle_vector(*values, ir.Constant(ir.VectorType(_I32, vector.lanes), list(lanes)))
+        return builder.shuffle_vector(*values, ir.Constant(ir.VectorType(I32, vector.lanes), list(lanes)))
 
     return vector(before, vector), generate
 
@@ -268,8 +269,8 @@ def prefetch(typing: Any, array: Any, index: Any) -> Any:
     """Ask for the cache line of an index, which may lie behind the array: it is read or written soon."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        pointer = _pointer(context, builder, values[0], array, values[1], 1)
-        flags = [ir.Constant(_I32, flag) for flag in (0, 3, 1)]  # to read, into the first cache, data
+        pointer = address(context, builder, values[0], array, values[1], 1)
+        flags = [ir.Constant(I32, flag) for flag in (0, 3, 1)]  # to read, into the first cache, data
         call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, *flags)
         return context.get_dummy_value()
 
@@ -283,7 +284,7 @@ def choice(lanes: Sequence[bool]) -> Any:
     def choose(typing: Any, a: Any, b: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
             order = [lane + len(lanes) * other for lane, other in enumerate(lanes)]
-            return builder.shuffle_vector(*values, ir.Constant(ir.VectorType(_I32, len(lanes)), order))
+            return builder.shuffle_vector(*values, ir.Constant(ir.VectorType(I32, len(lanes)), order))
 
         return a(a, a), generate
 
@@ -301,12 +302,12 @@ def total(typing: Any, vector: Any) -> Any:
             undefined = ir.Constant(sums.type, ir.Undefined)
             halves = [
                 builder.shuffle_vector(
-                    sums, undefined, ir.Constant(ir.VectorType(_I32, lanes), list(range(start, start + lanes)))
+                    sums, undefined, ir.Constant(ir.VectorType(I32, lanes), list(range(start, start + lanes)))
                 )
                 for start in (0, lanes)
             ]
             sums = builder.fadd(*halves)
-        return builder.extract_element(sums, ir.Constant(_I32, 0))
+        return builder.extract_element(sums, ir.Constant(I32, 0))
 
     return vector.dtype(vector), generate
 
@@ -319,8 +320,8 @@ def negate_odd(typing: Any, vector: Any, numbers: Any) -> Any:
         width = vector.dtype.bitwidth
         bits = ir.VectorType(ir.IntType(width), vector.lanes)
         if width < 64:  # one shuffle of the low halves; a truncation is three instructions
-            halves = builder.bitcast(values[1], ir.VectorType(_I32, 2 * vector.lanes))
-            low = ir.Constant(ir.VectorType(_I32, vector.lanes), list(range(0, 2 * vector.lanes, 2)))
+            halves = builder.bitcast(values[1], ir.VectorType(I32, 2 * vector.lanes))
+            low = ir.Constant(ir.VectorType(I32, vector.lanes), list(range(0, 2 * vector.lanes, 2)))
             pattern = builder.shuffle_vector(halves, ir.Constant(halves.type, ir.Undefined), low)
         else:
             pattern = builder.bitcast(values[1], bits)
@@ -346,7 +347,7 @@ def not_less(typing: Any, a: Any, b: Any) -> Any:
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         mask = builder.fcmp_unordered(">=", values[0], values[1])
-        return builder.zext(builder.bitcast(mask, ir.IntType(a.lanes)), _I64)
+        return builder.zext(builder.bitcast(mask, ir.IntType(a.lanes)), I64)
 
     return types.int64(a, a), generate
 
@@ -366,7 +367,7 @@ def power_of_two(typing: Any, rounded: Any) -> Any:
     """2^n in float64 lanes, n in [-1022, 1023] being the lowest bits of the pattern: those of n + 1.5 * 2^52."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        bits = ir.VectorType(_I64, rounded.lanes)
+        bits = ir.VectorType(I64, rounded.lanes)
         exponent = builder.add(builder.bitcast(values[0], bits), ir.Constant(bits, [1023] * rounded.lanes))
         return builder.bitcast(builder.shl(exponent, ir.Constant(bits, [52] * rounded.lanes)), rounded.llvm)
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import locenc
 from locenc import kernels
@@ -182,3 +183,45 @@ def test_gradients_and_points_in_any_memory(encoder: torch.nn.Module, make: str)
     encoder(odd).sum().backward()  # the gradient of a sum is an expanded number
     encoder(same).backward(torch.ones(6, encoder.out_dim, dtype=torch.float64))
     assert torch.equal(odd.grad, same.grad)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.trace:DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_what_traces_record_computes(encoder: torch.nn.Module) -> None:
+    other = points(9) / 2
+    traced = torch.jit.trace(encoder, points())
+    torch.testing.assert_close(traced(other), encoder(other))
+    recorded = make_fx(encoder)(points())
+    torch.testing.assert_close(recorded(other[:6]), encoder(other[:6]))
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
+def test_compiled_functional_transforms(encoder: torch.nn.Module) -> None:
+    torch._dynamo.reset()
+    slope = torch.func.grad(lambda lonlat: encoder(lonlat).square().sum())
+    compiled = torch.compile(slope, fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(compiled(points()), slope(points()))
+    mapped = torch.compile(torch.func.vmap(encoder), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(mapped(points()), encoder(points()))
+
+
+def test_many_gradients_at_once(encoder: torch.nn.Module) -> None:
+    lonlat = points()
+    one_by_one = torch.autograd.functional.jacobian(encoder, lonlat)
+    torch.testing.assert_close(torch.autograd.functional.jacobian(encoder, lonlat, vectorize=True), one_by_one)
+
+
+def test_autograd_notices_that_out_was_filled_again(encoder: torch.nn.Module) -> None:
+    memory = torch.empty(6, encoder.out_dim, dtype=torch.float64)
+    layer = torch.nn.Linear(encoder.out_dim, 2, dtype=torch.float64)
+    loss = layer(encoder(points(), out=memory)).sum()
+    encoder(points() / 2, out=memory)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
+
+
+def test_tensors_of_a_subclass_are_checked_too() -> None:
+    class Places(Tensor):
+        pass
+
+    with pytest.raises(ValueError, match="latitude must lie in"):
+        locenc.position_encoder("xyz")(torch.tensor([[0.0, 200.0]]).as_subclass(Places))
