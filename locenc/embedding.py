@@ -1,5 +1,6 @@
 """Embeddings of data: coordinates in, a float32 array out, in little memory and with the same bytes every time."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -40,7 +41,8 @@ def embed(
         ``(N, 2)`` longitudes and latitudes in degrees, as `locenc.coords.as_lonlat` takes them.
     encoder : LocationEncoder or PositionEncoder
         It is in evaluation mode during the call, and afterwards as before; no gradients are kept. Each place is
-        embedded by itself: an encoder that mixes the rows of a batch sees batches of its own.
+        embedded by itself: an encoder that mixes the rows of a batch sees batches of its own. It may be called from
+        other threads, where modes of torch that watch calls do not reach.
     batch_size : int, optional
         Bounds the memory: at most so many rows, rounded up to 512, are under way at a time. It never changes a byte of
         the result. Needed seldom: what is under way is small anyway.
@@ -108,6 +110,20 @@ def _by_tiles(encoder: nn.Module, lonlat: Tensor) -> tuple[Callable[[], Encode],
         if own and undisturbed(position, network, lonlat) and acts_on_rows(position, network):
             return lambda: tile(position, network, dtype), None
     return lambda: partial(encoder, check=False), 1
+
+
+def _forget() -> None:
+    """In a forked child no thread of the parent goes on: what they had put into evaluation mode is put back."""
+    global _lock
+    _lock = threading.Lock()
+    for _, training in _in_use.values():
+        for module in training:
+            module.training = True
+    _in_use.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 @contextmanager

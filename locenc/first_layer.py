@@ -2,7 +2,8 @@
 
     hidden = features(lonlat) Wᵀ + b,    dW = Gᵀ features(lonlat),    db = Gᵀ 1,    dlonlat = (G W) · dfeatures,
 
-G being the gradient of hidden. All but hidden is made tile after tile. Sums over points are in a fixed order.
+G being the gradient of hidden. All but hidden is made tile after tile. Sums over points are in a fixed order. The
+backward pass reads the coordinates again: autograd notices if torch changed them in between, not if others did.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ def fits(position: PositionEncoder, network: nn.Module, lonlat: Tensor, dtype: t
         and lonlat.numel() // 2 * position.out_dim * dtype.itemsize > KEPT
         and layer.weight.is_cpu
         and next(position.parameters(), None) is None
+        and not any(buffer.requires_grad for buffer in position.buffers())
         and not torch.is_autocast_enabled("cpu")
     )
 
@@ -57,14 +59,22 @@ def passes(position: PositionEncoder, network: Any, lonlat: Tensor) -> Callable[
     Each call is a pass of its own through what stands behind the first layer, under its own dropout masks.
     """
     layer = network.first_linear
-    source = _Source(position, layer.weight.dtype)
+    source = _Source.of(position, layer.weight.dtype)
     hidden = _applied(_FirstLayer, lonlat, layer.weight, layer.bias, source)
+    version = hidden._version
 
     def embed() -> Tensor:
+        check_unchanged(hidden, version)
         embedding: Tensor = network.after_first(hidden, lambda other: _applied(_AddFeatures, lonlat, other, source))
         return embedding
 
     return embed
+
+
+def check_unchanged(hidden: Tensor, version: int) -> None:
+    """Raise if a pass has changed what the first layer gave, which the next one needs."""
+    if hidden._version != version:
+        raise RuntimeError("after_first must leave hidden as it is, since several passes share it; see locenc.networks")
 
 
 def _applied(function: Any, *inputs: Any) -> Tensor:
@@ -78,10 +88,24 @@ def embed(position: PositionEncoder, network: Any, lonlat: Tensor) -> Tensor:
 
 
 class _Source(NamedTuple):
-    """Where features come from."""
+    """Where features come from, and the versions of the tensors that they depend on."""
 
     position: PositionEncoder
     dtype: torch.dtype
+    versions: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, position: PositionEncoder, dtype: torch.dtype) -> "_Source":
+        """Note the versions as they are."""
+        return cls(position, dtype, _versions(position))
+
+    def check(self) -> None:
+        """Raise if features made now would be others than those of the forward pass."""
+        if _versions(self.position) != self.versions:
+            raise RuntimeError(
+                "the position encoder's tensors were changed between forward and backward, which makes features again "
+                "from the coordinates; call backward first"
+            )
 
     def tiles(self, part: slice) -> list[slice]:
         """Some points by tiles."""
@@ -114,6 +138,10 @@ class _Source(NamedTuple):
         return features.detach(), of_lonlat
 
 
+def _versions(position: nn.Module) -> tuple[tuple[int, int], ...]:
+    return tuple((id(buffer), 0 if buffer.is_inference() else buffer._version) for buffer in position.buffers())
+
+
 class _FirstLayer(torch.autograd.Function):
     """Coordinates (N, 2), weight (H, F) and bias (H,) to the layer's output (N, H)."""
 
@@ -138,6 +166,7 @@ class _FirstLayer(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         inputs, source = ctx.saved_tensors, ctx.source
+        source.check()
         lonlat, weight, bias = inputs
         if torch.is_grad_enabled():
             return (*_with_graph(ctx, inputs, linear(source.make(lonlat), weight, bias), gradient), None)
@@ -160,7 +189,8 @@ class _FirstLayer(torch.autograd.Function):
                     of_bias += slopes.sum(0)
                 sums[part.start] = of_weight, of_bias
 
-        chunks.spread(worker, parts)
+        with torch.autocast("cpu", enabled=False):  # as the forward pass
+            chunks.spread(worker, parts)
         of_weight, of_bias = sums[0]
         for part in parts[1:]:
             of_weight += sums[part.start][0]
@@ -190,6 +220,7 @@ class _AddFeatures(torch.autograd.Function):
         (lonlat,), source = ctx.saved_tensors, ctx.source
         if not ctx.needs_input_grad[0]:
             return None, gradient, None
+        source.check()
         if torch.is_grad_enabled():
             return (*_with_graph(ctx, (lonlat,), source.make(lonlat), gradient), gradient, None)
         of_lonlat = torch.empty_like(lonlat)

@@ -156,6 +156,8 @@ class LocationEncoder(nn.Module):
         if check is None or check:
             check_values(lonlat)
         points = lonlat if lonlat.dtype.is_floating_point else lonlat.to(torch.float64)
+        if points.is_inference() and not torch.is_inference_mode_enabled():
+            points = points.clone()  # autograd keeps no tensors of inference mode
         return points.reshape(-1, 2), lonlat.shape[:-1]
 
     def passes(self, lonlat: Tensor, *, check: bool | None = None) -> Callable[[], Tensor]:
@@ -182,11 +184,18 @@ class LocationEncoder(nn.Module):
             return lambda: cast(Tensor, self(lonlat, check=check))
         if first_layer.fits(position, network, lonlat, self.feature_dtype):
             points, leading = self._points(lonlat, check)
-            embed = first_layer.passes(position, network, points)
-            return lambda: embed().reshape(*leading, self.dim)
+            fused = first_layer.passes(position, network, points)
+            return lambda: fused().reshape(*leading, self.dim)
         features = position(lonlat, dtype=self.feature_dtype, check=check)
         hidden = network.first_linear(features)  # type: ignore[operator]
-        return lambda: cast(Tensor, network.after_first(hidden, lambda other: other + features))  # type: ignore[operator]
+        version = hidden._version
+
+        def embed() -> Tensor:
+            first_layer.check_unchanged(hidden, version)
+            embedding: Tensor = network.after_first(hidden, lambda other: other + features)  # type: ignore[operator]
+            return embedding
+
+        return embed
 
     @property
     def feature_dtype(self) -> torch.dtype | None:

@@ -5,7 +5,7 @@ A network, ours or a user's, may say more of itself, and `locenc.LocationEncoder
 - ``rowwise = True``, on its class and on those of its layers that are not torch's own: in evaluation, a row of the
   result depends on the same row of the features alone.
 - ``first_linear``: the linear layer that the features enter, and ``after_first(hidden, add_features)``: the embedding
-  from what that layer gives. ``add_features(other)`` is ``other + features``, for a skip.
+  from what that layer gives, which it leaves unchanged. ``add_features(other)`` is ``other + features``, for a skip.
 """
 
 from collections.abc import Callable, Mapping

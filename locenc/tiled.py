@@ -39,9 +39,7 @@ def undisturbed(position: nn.Module, network: nn.Module, lonlat: Tensor) -> Type
         and forced() != "reference"
         and isinstance(position, PositionEncoder)
         and type(position).forward is PositionEncoder.forward
-        and not torch.jit.is_tracing()  # type: ignore[attr-defined, no-untyped-call]
         and forward_ad._current_level < 0
-        and not torch._C._len_torch_dispatch_stack()
         and not torch._C._len_torch_function_stack()
         and not nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
         and not any(map(hooked, chain(position.modules(), network.modules())))
@@ -70,8 +68,12 @@ def gradients(position: nn.Module, network: nn.Module, lonlat: Tensor) -> bool:
 def acts_on_rows(position: nn.Module, network: nn.Module) -> bool:
     """Whether rows of the embedding do not depend on one another, now."""
     return not any(module.training for module in chain(position.modules(), network.modules())) and all(
-        type(module) in ROWWISE or _declares_rowwise(module) for module in network.modules()
+        _of_torch(module) or _declares_rowwise(module) for module in network.modules()
     )
+
+
+def _of_torch(module: nn.Module) -> bool:
+    return type(module) in ROWWISE and (not isinstance(module, nn.LayerNorm) or len(module.normalized_shape) == 1)
 
 
 def _declares_rowwise(module: nn.Module) -> bool:

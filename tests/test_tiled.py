@@ -258,7 +258,7 @@ def test_training_many_points_sums_in_a_fixed_order(taken: list[str]) -> None:
             lonlat,
             encoder.network.first_linear.weight,
             encoder.network.first_linear.bias,
-            first_layer._Source(encoder.position, torch.float32),
+            first_layer._Source.of(encoder.position, torch.float32),
         )
         hidden.sin().sum().backward()
         found.append([hidden.detach(), *(p.grad for p in encoder.network.first_linear.parameters())])

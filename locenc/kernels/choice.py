@@ -1,12 +1,10 @@
 """Which implementation runs: the fastest that can, unless one is asked for."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
-
-import torch
 
 BACKENDS = ("reference", "numba", "triton")
 
@@ -16,6 +14,15 @@ class _Forced(threading.local):  # not a ContextVar, which torch.compile cannot 
 
 
 _forced = _Forced()
+
+
+def _constant(function: Callable[[str], str]) -> Callable[[str], str]:
+    """Let the compiler take what a function gives for a constant.
+
+    As `torch.compiler.assume_constant_result`, which imports the compiler: a second.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
 
 
 @contextmanager
@@ -64,7 +71,7 @@ def forced() -> str | None:
     return _forced.name
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def chosen(device: str) -> str:
     """Name of the implementation that runs for tensors of a device type."""
     name = _forced.name
@@ -75,7 +82,7 @@ def chosen(device: str) -> str:
     return name
 
 
-@torch.compiler.assume_constant_result
+@_constant
 def default(device: str) -> str:
     """The implementation for a device type where none is asked for."""
     return "numba" if device == "cpu" and missing("numba") is None else "reference"

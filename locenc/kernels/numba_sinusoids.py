@@ -165,12 +165,21 @@ def _forward(points: Any, table: Any, phases: Any, blocks: Any, columns: int, wa
 @register_jitable(forceinline=True)
 def _collect(waves: Any, slopes: Any, width: int, blocks: Any, gradient: Any, start: int) -> None:
     """Add to the gradients by sines and cosines what the columns of one point, from an index on, give."""
-    amplitude = load(waves, 2 * width + LANES)
+    ones = 2 * width
+    amplitude = load(waves, ones + LANES)
     for k in range(len(blocks)):
         column = start + blocks[k, 0]
         end, outer = column + blocks[k, 1], blocks[k, 2]
         a, step_a, b, step_b = blocks[k, 3], blocks[k, 4], blocks[k, 5], blocks[k, 6]
-        if outer == 0:
+        if b == ones:
+            while column < end:
+                g = load(gradient, column)
+                if end - column < LANES:
+                    g = first(g, end - column)
+                store(slopes, a, fma(g, amplitude, load(slopes, a)))
+                a += LANES
+                column += LANES
+        elif outer == 0:
             while column < end:
                 g = load(gradient, column)
                 if end - column < LANES:
@@ -268,7 +277,7 @@ def backward(
         degrees = contiguous(places[part])
         points = coordinates(spec.kind, degrees)
         waves = spec.waves(amplitude, own.dtype)
-        slopes, by_point = np.empty_like(waves[:-LANES]), np.empty(points.shape)
+        slopes, by_point = np.empty_like(waves[: -2 * LANES]), np.empty(points.shape)
 
         def rows(part: slice, flat: Any) -> None:
             layout = spec.phases, spec.blocks, spec.columns
