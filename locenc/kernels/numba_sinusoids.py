@@ -20,7 +20,7 @@ import torch
 from numba.extending import register_jitable
 from torch import Tensor
 
-from locenc.kernels import layout
+from locenc.kernels import layout, numba_single_scale
 from locenc.kernels.arrays import contiguous, load_whole_vectors, make, pull_back, store_whole_vectors
 from locenc.kernels.compiling import kernel
 from locenc.kernels.numba_coordinates import coordinates, reduce_longitude, to_degrees
@@ -43,6 +43,8 @@ class Plan(NamedTuple):
         ``(P, 3)``: length, first lane, axis.
     blocks : ndarray
         ``(B, 7)``: first column, columns, outer rows, lane a, step a, lane b, step b.
+    single_scale : bool
+        Whether every phase has one scale: lanes then run over points.
     """
 
     kind: int
@@ -50,6 +52,7 @@ class Plan(NamedTuple):
     gather: Any
     phases: Any
     blocks: Any
+    single_scale: bool
 
     def table(self, frequencies: Tensor) -> Any:
         """Frequencies of all lanes by coordinate, then shifts if there are any: ``(D, width)`` or a row more."""
@@ -87,7 +90,8 @@ def plan(fields: tuple[int, ...]) -> Plan:
                 factors += [lane + (width if function == layout.COS else 0), 0 if length == 1 else LANES]
         found.append((column, block.columns, rows[block.phase_a][0] if outer else 0, *factors))
         column += block.columns
-    return Plan(fields[0], column, np.array(gather), np.array(rows, np.int64), np.array(found, np.int64))
+    single = all(length == 1 for length, _, _ in rows)
+    return Plan(fields[0], column, np.array(gather), np.array(rows, np.int64), np.array(found, np.int64), single)
 
 
 @register_jitable(forceinline=True)
@@ -257,6 +261,11 @@ def forward(
     def work(part: slice, own: Any) -> None:
         points = coordinates(spec.kind, contiguous(places[part]))
         waves = spec.waves(amplitude, own.dtype)
+        if spec.single_scale:
+            numba_single_scale.forward(
+                points, table, spec.phases, spec.blocks, waves, np.zeros(3 * LANES), np.empty(LANES, own.dtype), own
+            )
+            return
 
         def rows(part: slice, flat: Any) -> None:
             _forward(points[part], table, spec.phases, spec.blocks, spec.columns, waves, flat)
@@ -277,7 +286,12 @@ def backward(
         degrees = contiguous(places[part])
         points = coordinates(spec.kind, degrees)
         waves = spec.waves(amplitude, own.dtype)
-        slopes, by_point = np.empty_like(waves[: -2 * LANES]), np.empty(points.shape)
+        slopes, by_point = np.empty_like(waves[:-LANES]), np.empty(points.shape)
+        if spec.single_scale:
+            space = waves, slopes, np.zeros(3 * LANES), np.zeros(LANES, own.dtype)
+            numba_single_scale.backward(own, points, table, spec.phases, spec.blocks, *space, by_point)
+            to_degrees(spec.kind, degrees, by_point, result)
+            return
 
         def rows(part: slice, flat: Any) -> None:
             layout = spec.phases, spec.blocks, spec.columns
