@@ -97,13 +97,13 @@ class PositionEncoder(nn.Module):
         if not lonlat.dtype.is_floating_point:
             lonlat = lonlat.to(torch.float64)
         dtype = self.dtype if dtype is None else dtype
+        if backend is None and out is None and lonlat.ndim == 2:  # the quickest way for small calls
+            return self.features(lonlat, dtype)
         shape = (*lonlat.shape[:-1], self.out_dim)
         if out is not None:
             check_out(out, shape, dtype, lonlat)
         with nullcontext() if backend is None else use(backend):
             if out is None:
-                if lonlat.ndim == 2:
-                    return self.features(lonlat, dtype)
                 return self.features(lonlat.reshape(-1, 2), dtype).reshape(shape)
             with torch.no_grad():
                 self._fill(lonlat.reshape(-1, 2), dtype, out.view(-1, self.out_dim))

@@ -19,18 +19,28 @@ def contiguous(array: Any) -> Any:
     return np.ascontiguousarray(array, np.float64)
 
 
+def numbers(tensor: Tensor) -> Any:
+    """The tensor's memory, without its gradient."""
+    return tensor.detach().numpy() if tensor.requires_grad else tensor.numpy()
+
+
 def make(
     count: int, columns: int, dtype: torch.dtype, out: Tensor | None, work: Callable[[slice, Any], None]
 ) -> Tensor:
     """Features ``(count, columns)``, in ``out`` if there is one: ``work`` fills rows of a chunk, float32 or float64."""
     features = memory.empty((count, columns), dtype) if out is None else out
-    target = features.numpy() if dtype in DTYPES else None
+    if dtype in DTYPES:
+        target = features.numpy()
+        if count * columns <= chunks.CHUNK:
+            work(slice(0, count), target)
+        else:
+            chunks.run(lambda part: work(part, target[part]), count, columns)
+        return features
 
     def chunk(part: slice) -> None:
-        own = np.empty((part.stop - part.start, columns), np.float32) if target is None else target[part]
+        own = np.empty((part.stop - part.start, columns), np.float32)
         work(part, own)
-        if target is None:
-            features[part] = torch.from_numpy(own)
+        features[part] = torch.from_numpy(own)
 
     chunks.run(chunk, count, columns)
     return features

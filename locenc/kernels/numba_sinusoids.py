@@ -21,7 +21,7 @@ from numba.extending import register_jitable
 from torch import Tensor
 
 from locenc.kernels import layout, numba_single_scale
-from locenc.kernels.arrays import contiguous, load_whole_vectors, make, pull_back, store_whole_vectors
+from locenc.kernels.arrays import contiguous, load_whole_vectors, make, numbers, pull_back, store_whole_vectors
 from locenc.kernels.compiling import kernel
 from locenc.kernels.numba_coordinates import coordinates, reduce_longitude, to_degrees
 from locenc.kernels.numba_sincos import ROUNDING, nearest, sincos
@@ -56,7 +56,7 @@ class Plan(NamedTuple):
 
     def table(self, frequencies: Tensor) -> Any:
         """Frequencies of all lanes by coordinate, then shifts if there are any: ``(D, width)`` or a row more."""
-        return contiguous(frequencies.detach().numpy().T.take(self.gather, 1))
+        return contiguous(numbers(frequencies).T.take(self.gather, 1))
 
     def waves(self, amplitude: float, dtype: Any) -> Any:
         """Memory for the sines and the cosines of a point, then a vector of ones and one of the amplitude."""
@@ -256,7 +256,7 @@ def forward(
 ) -> Tensor:
     """As `locenc.kernels.reference.sinusoids`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
     spec = plan(tuple(fields))
-    places, table = lonlat.detach().numpy(), spec.table(frequencies)
+    places, table = numbers(lonlat), spec.table(frequencies)
 
     def work(part: slice, own: Any) -> None:
         points = coordinates(spec.kind, contiguous(places[part]))
@@ -280,7 +280,7 @@ def backward(
 ) -> Tensor:
     """Gradient of the coordinates, in their dtype."""
     spec = plan(tuple(fields))
-    places, table = lonlat.detach().numpy(), spec.table(frequencies)
+    places, table = numbers(lonlat), spec.table(frequencies)
 
     def work(part: slice, own: Any, result: Any) -> None:
         degrees = contiguous(places[part])
