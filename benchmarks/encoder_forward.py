@@ -25,7 +25,7 @@ WHOLE, TILES = "in one piece", "by tiles"
 POINTS, CHECKED = 65_536, 500
 MB = 1e6
 #: Bytes for each point that are in use shortly before a call, so that the machine has them at hand.
-WIDEST = 16 * 1024
+WIDEST = 6 * 1024
 PARTS = ("inference", "training", "memory")
 #: Of the time of the network alone; bytes of extra memory; of the time in one piece.
 MOST, MOST_EXTRA, MOST_TRAINING = 0.85, 8 * MB, 1.0
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> Report:
     settings = {"threads": given.threads, "quick": given.quick}
     report = Report("encoder_forward", "Whole encoders on the CPU", settings)
     points = 2_048 if given.quick else POINTS
-    seconds = 0.0 if given.quick else 4.0
+    seconds = 0.0 if given.quick else 2.0
     if "inference" in given.only:
         inference(report, [MAIN[0], OTHERS[-1]] if given.quick else MAIN + OTHERS, points, seconds)
     if "training" in given.only:
