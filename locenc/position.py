@@ -82,7 +82,8 @@ class PositionEncoder(nn.Module):
         Returns
         -------
         Tensor
-            ``(..., F)``; empty in, empty out. The same bytes whatever the batch and the number of threads.
+            ``(..., F)``; empty in, empty out. On the CPU the same bytes whatever the batch and the number of threads,
+            but for the layers after spherical-voronoi's attention: with them `locenc.embed` does that.
 
         Raises
         ------

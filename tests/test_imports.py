@@ -24,20 +24,14 @@ ROWS = [
     {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels", "locenc.residual", "locenc.siren", "locenc.branches"},
     {"locenc.dropout"},
-    {
-        "locenc.kernels.numba_single_scale",
-        "locenc.kernels.numba_sinusoids",
-        "locenc.kernels.numba_harmonics",
-        "locenc.kernels.numba_rbf",
-    }
-    | {"locenc.kernels.numba_voronoi"},
-    {"locenc.kernels.numba_sphere", "locenc.kernels.numba_exp", "locenc.kernels.panels"},
-    {"locenc.kernels.reference", "locenc.kernels.reference_voronoi", "locenc.kernels.numba_coordinates"}
-    | {"locenc.kernels.reference_rbf", "locenc.kernels.reference_harmonics", "locenc.kernels.operator"},
-    {"locenc.kernels.arrays"},
-    {"locenc.kernels.numba_sincos", "locenc.kernels.choice", "locenc.kernels.compiling"}
-    | {"locenc.kernels.thread_state", "locenc.kernels.chunks"},
-    {"locenc.kernels.layout", "locenc.kernels.vectors", "locenc.kernels.processor"} | {"locenc.kernels.memory"},
+    {f"locenc.kernels.numba_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")},
+    {f"locenc.kernels.numba_{name}" for name in ("single_scale", "sphere", "exp", "distances", "hilbert")}
+    | {"locenc.kernels.sinusoid_plan", "locenc.kernels.panels"},
+    {f"locenc.kernels.reference{part}" for part in ("", "_harmonics", "_rbf", "_voronoi")}
+    | {"locenc.kernels.numba_coordinates", "locenc.kernels.operator"},
+    {"locenc.kernels.numba_sincos", "locenc.kernels.arrays"},
+    {"locenc.kernels.lanes", "locenc.kernels.chunks", "locenc.kernels.thread_state", "locenc.kernels.choice"},
+    {f"locenc.kernels.{name}" for name in ("layout", "vectors", "processor", "memory", "compiling")},
     {"locenc.compat", "locenc.compat._files"},
     {"locenc._names", "locenc._files", "locenc._extras"},
 ]

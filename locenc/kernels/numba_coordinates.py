@@ -10,9 +10,9 @@ import numpy as np
 from numba.extending import register_jitable
 
 from locenc.kernels.compiling import kernel
-from locenc.kernels.layout import DIMENSIONS, EQUAL_EARTH, LONLAT, XYZ
-from locenc.kernels.numba_sincos import nearest, sincos64
-from locenc.kernels.vectors import LANES, fma, load, splat, store
+from locenc.kernels.layout import DIMENSIONS, LONLAT, XYZ
+from locenc.kernels.numba_sincos import of_degrees, sincos
+from locenc.kernels.vectors import LANES, load, store
 
 #: Points of a block, and the rows of a workspace: what phases are made of, degrees, sines and cosines.
 BLOCK = 64
@@ -37,16 +37,11 @@ def reduce_longitude(lon: float) -> float:
 
 
 @register_jitable
-def fill(kind: int, lonlat: Any, start: int, count: int, space: Any) -> None:
+def _block(kind: int, lonlat: Any, start: int, count: int, space: Any) -> None:
     """Coordinates of a block of points, from a row of ``lonlat`` on."""
     for i in range(count):
         space[LON, i] = reduce_longitude(lonlat[start + i, 0])
         space[LAT, i] = lonlat[start + i, 1]
-    if kind == LONLAT:
-        for i in range(count):  # numba takes a second longer to compile an assignment of slices
-            space[POINT, i] = space[LON, i]
-            space[POINT + 1, i] = space[LAT, i]
-        return
     for i in range(0, count, LANES):
         _sincos(space, LON, SIN_LON, i)
         _sincos(space, LAT, SIN_LAT, i)
@@ -55,7 +50,7 @@ def fill(kind: int, lonlat: Any, start: int, count: int, space: Any) -> None:
             space[POINT, i] = space[COS_LAT, i] * space[COS_LON, i]
             space[POINT + 1, i] = space[COS_LAT, i] * space[SIN_LON, i]
             space[POINT + 2, i] = space[SIN_LAT, i]
-    if kind == EQUAL_EARTH:
+    else:
         for i in range(count):
             t, cos_t, slope = _parameter(space[SIN_LAT, i])
             t2 = t * t
@@ -66,10 +61,8 @@ def fill(kind: int, lonlat: Any, start: int, count: int, space: Any) -> None:
 @register_jitable
 def _sincos(space: Any, degrees: int, row: int, i: int) -> None:
     """Sines and cosines of 16 angles in degrees, to two rows from ``row`` on."""
-    angle = load(space, degrees * BLOCK + i)
-    rounded, half_turns = nearest(angle * splat(1 / 180))
-    rest = fma(half_turns, splat(-180.0), angle)
-    sine, cosine = sincos64(rest * splat(1 / 180), rounded)
+    rounded, rest = of_degrees(load(space, degrees * BLOCK + i))
+    sine, cosine = sincos(rest, rounded, space)
     store(space, row * BLOCK + i, sine)
     store(space, (row + 1) * BLOCK + i, cosine)
 
@@ -88,7 +81,7 @@ def _parameter(sin_lat: float) -> tuple[float, float, float]:
 def _fill(kind: int, lonlat: Any, space: Any, points: Any) -> None:
     for start in range(0, len(lonlat), BLOCK):
         count = min(BLOCK, len(lonlat) - start)
-        fill(kind, lonlat, start, count, space)
+        _block(kind, lonlat, start, count, space)
         for i in range(count):
             for axis in range(points.shape[1]):
                 points[start + i, axis] = space[POINT + axis, i]
@@ -98,7 +91,7 @@ def _fill(kind: int, lonlat: Any, space: Any, points: Any) -> None:
 def _pull_back(kind: int, lonlat: Any, space: Any, slopes: Any, out: Any) -> None:
     for start in range(0, len(lonlat), BLOCK):
         count = min(BLOCK, len(lonlat) - start)
-        fill(kind, lonlat, start, count, space)
+        _block(kind, lonlat, start, count, space)
         for i in range(count):
             row = start + i
             sin_lat, cos_lat = space[SIN_LAT, i], space[COS_LAT, i]

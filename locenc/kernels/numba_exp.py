@@ -9,8 +9,9 @@ from typing import Any
 
 from numba.extending import register_jitable
 
+from locenc.kernels.lanes import less, power_of_two
 from locenc.kernels.numba_sincos import nearest
-from locenc.kernels.vectors import fma, less, polynomial_like, power_of_two, splat
+from locenc.kernels.vectors import fma, polynomial_like, splat
 
 #: From here down powers are 0, once rounded to the dtype; by bits of the dtype.
 ZERO = {32: -151.0, 64: -1076.0}

@@ -28,28 +28,12 @@ from numba.extending import register_jitable
 from torch import Tensor
 
 from locenc.kernels import numba_sphere
-from locenc.kernels.arrays import contiguous, make, pull_back
+from locenc.kernels.arrays import contiguous, make, numbers, pull_back
 from locenc.kernels.compiling import kernel
+from locenc.kernels.lanes import high, load8_between, low, pair, reverse, shift, store_between, total
 from locenc.kernels.numba_coordinates import RADIAN
 from locenc.kernels.numba_sphere import COS_LAT, COS_LON, PART, POWERS, SIN_LAT, SIN_LON, WHOLE, times
-from locenc.kernels.vectors import (
-    LANES,
-    convert,
-    fma,
-    high,
-    load8,
-    load8_between,
-    low,
-    pair,
-    prefetch,
-    reverse,
-    shift,
-    splat8,
-    store,
-    store_between,
-    total,
-    widen,
-)
+from locenc.kernels.vectors import LANES, convert, fma, load8, prefetch, splat8, store, widen
 
 #: Where the packed coefficients begin, after the rows of a unit matrix and the numbers 0 to 7; of what steps they are.
 ORDERS, FIRST, STEP = 64, 72, 16
@@ -59,7 +43,7 @@ def pack(recurrence: Tensor, scale: Tensor) -> Any:
     """Tables in the order in which blocks of 8 orders read them: 8 numbers -c, then 8 numbers s, for each degree."""
     degrees = len(scale)
     table = np.zeros(FIRST + STEP * sum(range(degrees, 0, -8)))
-    _pack(contiguous(recurrence.detach().numpy()), contiguous(scale.detach().numpy()), degrees, table)
+    _pack(contiguous(numbers(recurrence)), contiguous(numbers(scale)), degrees, table)
     return table
 
 
@@ -209,7 +193,7 @@ def forward(
 ) -> Tensor:
     """As `reference_harmonics.spherical_harmonics`, on the CPU; ``out``, contiguous and of that dtype, is filled."""
     degrees = len(scale)
-    places, table = lonlat.detach().numpy(), pack(recurrence, scale)
+    places, table = numbers(lonlat), pack(recurrence, scale)
 
     def work(part: slice, own: Any) -> None:
         _forward(contiguous(places[part]), table, degrees, numba_sphere.workspace(), own.reshape(-1))
@@ -220,7 +204,7 @@ def forward(
 def backward(gradient: Tensor, lonlat: Tensor, recurrence: Tensor, scale: Tensor, dtype: torch.dtype) -> Tensor:
     """Gradient of the coordinates, in their dtype."""
     degrees = len(scale)
-    places, table = lonlat.detach().numpy(), pack(recurrence, scale)
+    places, table = numbers(lonlat), pack(recurrence, scale)
 
     def work(part: slice, own: Any, result: Any) -> None:
         _backward(own.reshape(-1), contiguous(places[part]), table, degrees, numba_sphere.workspace(), result)

@@ -13,21 +13,15 @@ exactly 0, on which seamless encoders rest at the poles.
 
 from typing import Any
 
-import numpy as np
-from numba import types
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
-from locenc.kernels.vectors import fma, narrow, negate_odd, polynomial, splat
+from locenc.kernels.lanes import negate_odd
+from locenc.kernels.vectors import convert, fma, polynomial_like, splat
 
 ROUNDING = 1.5 * 2.0**52
 
-_p32 = polynomial(
-    (-5.167712779186312, 2.550163867104827, -0.5992589937336754, 0.08208371776286144, -0.007084488778956108)
-)
-_q32 = polynomial(
-    (-4.934802196986985, 4.058711051940918, -1.3352399607008951, 0.23507436832239592, -0.024627111595228457)
-)
-_p64 = polynomial(
+_p = polynomial_like(
+    (-5.167712779186312, 2.550163867104827, -0.5992589937336754, 0.08208371776286144, -0.007084488778956108),
     (
         -5.16771278004997,
         2.5501640398773455,
@@ -38,9 +32,10 @@ _p64 = polynomial(
         -2.1915282920601852e-05,
         7.949258149042043e-07,
         -2.2349456072698055e-08,
-    )
+    ),
 )
-_q64 = polynomial(
+_q = polynomial_like(
+    (-4.934802196986985, 4.058711051940918, -1.3352399607008951, 0.23507436832239592, -0.024627111595228457),
     (
         -4.934802200544679,
         4.058712126416768,
@@ -52,10 +47,11 @@ _q64 = polynomial(
         4.303054832119255e-06,
         -1.3873925305665263e-07,
         3.5096988376964982e-09,
-    )
+    ),
 )
-_PI32, _MORE32 = 3.1415927410125732, -8.742277657347586e-08
-_PI64, _MORE64 = 3.141592653589793, 1.2246467991473532e-16
+_pi = polynomial_like((3.1415927410125732,), (3.141592653589793,))
+_more = polynomial_like((-8.742277657347586e-08,), (1.2246467991473532e-16,))
+_one = polynomial_like((1.0,), (1.0,))
 
 
 @register_jitable
@@ -66,33 +62,24 @@ def nearest(half_turns: Any) -> tuple[Any, Any]:
 
 
 @register_jitable
-def sincos32(rest: Any, rounded: Any) -> tuple[Any, Any]:
-    """Sine and cosine, float32, from float64 remainders in half turns and the sum with M."""
-    r = narrow(rest)
-    z = r * r
-    more = fma(z, _p32(z), splat(np.float32(_MORE32)))
-    sine = fma(r, splat(np.float32(_PI32)), r * more)
-    cosine = fma(z, _q32(z), splat(np.float32(1)))
-    return negate_odd(sine, rounded), negate_odd(cosine, rounded)
+def of_product(u: Any, x: Any) -> tuple[Any, Any]:
+    """The sum of u x with M, and what u x is beyond the nearest integer, each rounded once; float64 vectors."""
+    rounded = fma(u, x, splat(ROUNDING))
+    return rounded, fma(u, x, -(rounded - splat(ROUNDING)))
 
 
 @register_jitable
-def sincos64(r: Any, rounded: Any) -> tuple[Any, Any]:
-    """Sine and cosine, float64, from remainders in half turns and the sum with M."""
-    z = r * r
-    more = fma(z, _p64(z), splat(_MORE64))
-    sine = fma(r, splat(_PI64), r * more)
-    cosine = fma(z, _q64(z), splat(1.0))
-    return negate_odd(sine, rounded), negate_odd(cosine, rounded)
+def of_degrees(angle: Any) -> tuple[Any, Any]:
+    """The sum with M, and the remainder in half turns, of angles in degrees; float64 vectors."""
+    rounded, half_turns = nearest(angle * splat(1 / 180))
+    return rounded, fma(half_turns, splat(-180.0), angle) * splat(1 / 180)
 
 
+@register_jitable
 def sincos(rest: Any, rounded: Any, like: Any) -> tuple[Any, Any]:
-    """`sincos32` or `sincos64`, by the dtype of an array; for kernels only."""
-    raise NotImplementedError
-
-
-@overload(sincos, inline="always", strict=False)
-def _sincos(rest: Any, rounded: Any, like: Any) -> Any:
-    if like.dtype == types.float32:
-        return lambda rest, rounded, like: sincos32(rest, rounded)
-    return lambda rest, rounded, like: sincos64(rest, rounded)
+    """Sine and cosine, in an array's dtype, from float64 remainders in half turns and the sum with M."""
+    r = convert(rest, like)
+    z = r * r
+    sine = fma(r, _pi(z, like), r * fma(z, _p(z, like), _more(z, like)))
+    cosine = fma(z, _q(z, like), _one(z, like))
+    return negate_odd(sine, rounded), negate_odd(cosine, rounded)

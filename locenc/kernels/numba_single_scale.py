@@ -11,7 +11,7 @@ from numba.extending import register_jitable
 
 from locenc.kernels.compiling import kernel
 from locenc.kernels.numba_coordinates import reduce_longitude
-from locenc.kernels.numba_sincos import ROUNDING, nearest, sincos
+from locenc.kernels.numba_sincos import nearest, of_product, sincos
 from locenc.kernels.vectors import LANES, fma, load, splat, store, widen
 
 
@@ -27,9 +27,7 @@ def _evaluate(points: Any, start: int, count: int, table: Any, phases: Any, wave
     for p in range(len(phases)):
         lane, axis = phases[p, 1], phases[p, 2]
         if axis >= 0:
-            u, x = load(table, axis * width + lane), load(place, axis * LANES)
-            rounded = fma(u, x, splat(ROUNDING))
-            rest = fma(u, x, -(rounded - splat(ROUNDING)))
+            rounded, rest = of_product(load(table, axis * width + lane), load(place, axis * LANES))
         else:
             turns = fma(load(table, width + lane), load(place, LANES), load(table, lane) * load(place, 0))
             if dimensions == 3:

@@ -12,8 +12,7 @@ times frequencies, in float64.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,75 +22,11 @@ from torch import Tensor
 from locenc.kernels import layout, numba_single_scale
 from locenc.kernels.arrays import contiguous, load_whole_vectors, make, numbers, pull_back, store_whole_vectors
 from locenc.kernels.compiling import kernel
+from locenc.kernels.lanes import first, total
 from locenc.kernels.numba_coordinates import coordinates, reduce_longitude, to_degrees
-from locenc.kernels.numba_sincos import ROUNDING, nearest, sincos
-from locenc.kernels.vectors import LANES, first, fma, load, splat, store, total, widen
-
-
-class Plan(NamedTuple):
-    """A layout as the kernels read it.
-
-    Attributes
-    ----------
-    kind : int
-        Of coordinates.
-    columns : int
-        Number of features F.
-    gather : ndarray
-        Row of the frequencies for each lane: phases are padded to whole vectors with their last one.
-    phases : ndarray
-        ``(P, 3)``: length, first lane, axis.
-    blocks : ndarray
-        ``(B, 7)``: first column, columns, outer rows, lane a, step a, lane b, step b.
-    single_scale : bool
-        Whether every phase has one scale: lanes then run over points.
-    """
-
-    kind: int
-    columns: int
-    gather: Any
-    phases: Any
-    blocks: Any
-    single_scale: bool
-
-    def table(self, frequencies: Tensor) -> Any:
-        """Frequencies of all lanes by coordinate, then shifts if there are any: ``(D, width)`` or a row more."""
-        return contiguous(numbers(frequencies).T.take(self.gather, 1))
-
-    def waves(self, amplitude: float, dtype: Any) -> Any:
-        """Memory for the sines and the cosines of a point, then a vector of ones and one of the amplitude."""
-        waves = np.empty(2 * len(self.gather) + 2 * LANES, dtype)
-        waves[-2 * LANES :] = 1
-        waves[-LANES:] = amplitude
-        return waves
-
-
-@cache
-def plan(fields: tuple[int, ...]) -> Plan:
-    """Lower a layout; see `locenc.kernels.layout`."""
-    rows: list[tuple[int, int, int]] = []
-    gather: list[int] = []
-    frequency = 0
-    for length, axis in layout.phases(fields):
-        rows.append((length, len(gather), axis))
-        lanes = -(-length // LANES) * LANES
-        gather += [frequency + min(k, length - 1) for k in range(lanes)]
-        frequency += length
-    width = len(gather)
-    found, column = [], 0
-    for block in layout.blocks(fields):
-        outer = block.combine == layout.OUTER and block.function_b != layout.ONE
-        factors = []
-        for phase, function in ((block.phase_a, block.function_a), (block.phase_b, block.function_b)):
-            length, lane, _ = rows[phase]
-            if function == layout.ONE:
-                factors += [2 * width, 0]
-            else:
-                factors += [lane + (width if function == layout.COS else 0), 0 if length == 1 else LANES]
-        found.append((column, block.columns, rows[block.phase_a][0] if outer else 0, *factors))
-        column += block.columns
-    single = all(length == 1 for length, _, _ in rows)
-    return Plan(fields[0], column, np.array(gather), np.array(rows, np.int64), np.array(found, np.int64), single)
+from locenc.kernels.numba_sincos import nearest, of_product, sincos
+from locenc.kernels.sinusoid_plan import plan
+from locenc.kernels.vectors import LANES, convert, fma, load, splat, store, widen
 
 
 @register_jitable(forceinline=True)
@@ -105,9 +40,7 @@ def _evaluate(points: Any, row: int, table: Any, phases: Any, waves: Any) -> Non
         if axis >= 0:
             x = splat(lon if axis == 0 else points[row, axis])
             while lane < end:
-                u = load(table, axis * width + lane)
-                rounded = fma(u, x, splat(ROUNDING))
-                rest = fma(u, x, -(rounded - splat(ROUNDING)))
+                rounded, rest = of_product(load(table, axis * width + lane), x)
                 sine, cosine = sincos(rest, rounded, waves)
                 store(waves, lane, sine)
                 store(waves, width + lane, cosine)
@@ -200,7 +133,7 @@ def _collect(waves: Any, slopes: Any, width: int, blocks: Any, gradient: Any, st
                 factor = splat(waves[a + i])
                 row, lane = column + i * length, b
                 row_end = row + length
-                along = load(waves, b) - load(waves, b)
+                along = convert(splat(0.0), waves)
                 while row < row_end:
                     g = load(gradient, row)
                     if row_end - row < LANES:

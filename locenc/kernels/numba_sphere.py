@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numba.extending import register_jitable
 
+from locenc.kernels.lanes import choice
 from locenc.kernels.numba_coordinates import reduce_longitude
-from locenc.kernels.numba_sincos import nearest, sincos64
-from locenc.kernels.vectors import LANES, choice, fma, load, splat, splat8, store
+from locenc.kernels.numba_sincos import of_degrees, sincos
+from locenc.kernels.vectors import LANES, fma, load, splat8, store
 
 #: Rows of a workspace: 2 z, sines and cosines, and (x + iy)^1, 2, 4, 8, real and imaginary parts.
 WHOLE, PART, SIN_LON, COS_LON, SIN_LAT, COS_LAT, POWERS, ROWS = 0, 1, 2, 3, 4, 5, 6, 14
@@ -57,10 +58,8 @@ def fill(lonlat: Any, start: int, count: int, space: Any) -> None:
 @register_jitable
 def _sincos(space: Any, row: int) -> None:
     """Sines and cosines of the angles in a row, in degrees, to it and the next."""
-    angle = load(space, row * LANES)
-    rounded, half_turns = nearest(angle * splat(1 / 180))
-    rest = fma(half_turns, splat(-180.0), angle)
-    sine, cosine = sincos64(rest * splat(1 / 180), rounded)
+    rounded, rest = of_degrees(load(space, row * LANES))
+    sine, cosine = sincos(rest, rounded, space)
     store(space, row * LANES, sine)
     store(space, (row + 1) * LANES, cosine)
 

@@ -11,9 +11,9 @@ c, a site's score is below that of k* by t at every place g of the group if
     ⟨g, k - k*⟩ <= ⟨c, k - k*⟩ + δ |k - k*| < -t.
 
 Of those that are left the largest scores are found, then all weights; then the sites that count for one of the places
-enter a matrix product, 16 columns at a time, whose sums stay in registers.
+enter a matrix product, 16 columns at a time, whose sums stay in registers. Places are grouped as `numba_hilbert` sorts.
 
-Places are grouped along a Hilbert curve on the octahedron, unfolded to a square.
+Training sites uses none of this: gradients of other tensors than the coordinates are the reference's.
 """
 
 import math
@@ -26,53 +26,22 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from locenc.kernels import chunks, memory
+from locenc.kernels.arrays import contiguous, numbers
 from locenc.kernels.compiling import kernel
+from locenc.kernels.lanes import less, lowest, not_less
 from locenc.kernels.layout import XYZ
 from locenc.kernels.numba_coordinates import coordinates
 from locenc.kernels.numba_exp import exp2
-from locenc.kernels.panels import lowest, panel, panel_add, panel_collect
+from locenc.kernels.numba_hilbert import neighbours
+from locenc.kernels.panels import panel, panel_add, panel_collect
 from locenc.kernels.reference_voronoi import site_attention
-from locenc.kernels.vectors import LANES, convert, fma, less, load, not_less, splat, store, widen
+from locenc.kernels.vectors import LANES, convert, fma, load, splat, store, widen
 
 #: Places that are sorted at a time, and those of a tile of the backward.
 BATCH, TILE = 2**17, 2**10
 RUN = 128  # sites that are summed by themselves first, by their number: errors grow with the length of sums
 COST = 256  # sites that take as long, for one column, as a number that other kernels make
-LEVELS = 8  # of the curve: 2^16 cells
 LOG2_E = 1 / math.log(2)
-
-
-@kernel
-def _curve(points: Any, codes: Any) -> None:
-    """Cells of places along the curve."""
-    for i in range(len(points)):
-        x, y, z = points[i, 0], points[i, 1], points[i, 2]
-        size = abs(x) + abs(y) + abs(z)
-        u, v = x / size, y / size
-        if z < 0:
-            u, v = math.copysign(1 - abs(v), u), math.copysign(1 - abs(u), v)
-        codes[i] = _hilbert(_cell(u), _cell(v))
-
-
-@register_jitable(forceinline=True)
-def _cell(u: float) -> int:
-    scaled = (u + 1) * 2.0 ** (LEVELS - 1)
-    return int(min(scaled, 2.0**LEVELS - 1)) if scaled >= 0 else 0  # 0 for NaN too
-
-
-@register_jitable(forceinline=True)
-def _hilbert(x: int, y: int) -> int:
-    """Place of a cell of the square along the curve."""
-    code, side, last = 0, 1 << (LEVELS - 1), (1 << LEVELS) - 1
-    while side > 0:
-        right, up = (x & side) > 0, (y & side) > 0
-        code = 4 * code + (3 * right ^ up)
-        if not up:
-            if right:
-                x, y = last - x, last - y
-            x, y = y, x
-        side >>= 1
-    return code
 
 
 @register_jitable(forceinline=True)
@@ -249,7 +218,7 @@ class Sites(NamedTuple):
 
 
 def _sites(keys: Tensor, embeddings: Tensor) -> Sites:
-    rows = np.ascontiguousarray(keys.detach().numpy(), np.float64)
+    rows = contiguous(numbers(keys))
     sites = len(rows)
     missing = LANES - embeddings.shape[1]
     values = pad(embeddings, (0, missing)) if missing > 0 else embeddings.contiguous()
@@ -282,8 +251,8 @@ def forward(
 
 def _batch(lonlat: Tensor, sites: Sites, out: Any) -> None:
     """Fill the features of some places."""
-    points = coordinates(XYZ, np.ascontiguousarray(lonlat.detach().numpy(), np.float64))
-    order = _sorted(points)
+    points = coordinates(XYZ, contiguous(numbers(lonlat)))
+    order = neighbours(points)
     number = len(sites.keys) // 3
 
     def work(groups: slice) -> None:
@@ -305,12 +274,3 @@ def backward(gradient: Tensor, lonlat: Tensor, keys: Tensor, embeddings: Tensor,
             features = site_attention(own, keys, embeddings, dtype)
         (result[part],) = torch.autograd.grad(features, own, gradient[part])
     return result
-
-
-def _sorted(points: Any) -> Any:
-    """Order of places in which neighbours stand together."""
-    if len(points) <= LANES:
-        return np.arange(len(points))
-    codes = np.empty(len(points), np.uint16)
-    _curve(points, codes)
-    return np.argsort(codes, kind="stable")

@@ -11,7 +11,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from locenc.kernels.processor import processor
-from locenc.kernels.vectors import I32, I64, LANES, Vector, address, call, constant
+from locenc.kernels.vectors import I64, LANES, Vector, address, broadcast, call, constant
 
 
 def rows(bits: int) -> int:
@@ -43,12 +43,10 @@ def panel_add(typing: Any, sums: Any, weights: Any, first: Any, vectors: Any, in
             address(context, builder, vectors_, vectors, index_, LANES), align=vector.dtype.bitwidth // 8
         )
         data = context.make_array(weights)(context, builder, weights_).data
-        undefined, zeros = ir.Constant(vector.llvm, ir.Undefined), ir.Constant(ir.VectorType(I32, LANES), [0] * LANES)
         after = []
         for row in range(sums.count):
             weight = builder.load(builder.gep(data, [builder.add(first_, ir.Constant(I64, row))]))
-            weight = builder.insert_element(undefined, weight, ir.Constant(I32, 0))
-            weight = builder.shuffle_vector(weight, undefined, zeros)
+            weight = broadcast(builder, weight, LANES)
             sum_ = builder.extract_value(before, row)
             after.append(call(builder, f"llvm.fma.{vector.suffix}", vector.llvm, weight, own, sum_))
         return context.make_tuple(builder, sums, after)
@@ -70,13 +68,3 @@ def panel_collect(typing: Any, sums: Any, out: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(sums, out, types.int64), generate
-
-
-@intrinsic
-def lowest(typing: Any, bits: Any) -> Any:
-    """Number of the lowest bit that is set."""
-
-    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        return builder.cttz(values[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.int64), generate

@@ -44,25 +44,10 @@ def site_weights(lonlat: Tensor, keys: Tensor, dtype: torch.dtype) -> Tensor:
     return torch.softmax((scores - largest).to(dtype), 1)
 
 
-def site_attention(lonlat: Tensor, keys: Tensor, embeddings: Tensor, dtype: torch.dtype | None = None) -> Tensor:
-    """Mean of the sites' embeddings by their weights.
+def site_attention(lonlat: Tensor, keys: Tensor, embeddings: Tensor, dtype: torch.dtype) -> Tensor:
+    """Mean of the sites' embeddings ``(K, e)`` by their weights: ``(N, e)``.
 
-    Parameters
-    ----------
-    lonlat : Tensor
-        ``(N, 2)`` degrees.
-    keys : Tensor
-        ``(K, 3)`` float64, as `site_keys` makes them.
-    embeddings : Tensor
-        ``(K, e)``.
-    dtype : torch.dtype, optional
-        Of the result, the embeddings' unless given; weights and sums of half-precision results are float32.
-
-    Returns
-    -------
-    Tensor
-        ``(N, e)``.
+    Weights and sums are float64 for a result of that dtype, else float32; other arguments as in `site_weights`.
     """
-    dtype = embeddings.dtype if dtype is None else dtype
     working = dtype if dtype == torch.float64 else torch.float32
     return (site_weights(lonlat, keys, working) @ embeddings.to(working)).to(dtype)

@@ -73,7 +73,7 @@ def bits(tensor: Tensor) -> bytes:
 
 def assert_agree(lonlat: Tensor, keys: Tensor, embeddings: Tensor) -> None:
     """With the dense float64 sum, to a few rounding units of the largest terms and what scores of that size allow."""
-    expected = site_attention(lonlat, keys, embeddings)
+    expected = site_attention(lonlat, keys, embeddings, torch.float64)
     size = float(embeddings.abs().max())
     scores = float(keys.norm(dim=1).max())
     wide = numba_voronoi.forward(lonlat, keys, embeddings, torch.float64)
@@ -160,7 +160,7 @@ def test_what_is_left_out_is_zero_for_sure() -> None:
     keys, embeddings = even_sites(1000, 500.0)
     embeddings[0] *= 1e4  # at the north pole
     lonlat = everywhere(200)
-    expected = site_attention(lonlat, keys, embeddings)
+    expected = site_attention(lonlat, keys, embeddings, torch.float64)
     found = numba_voronoi.forward(lonlat, keys, embeddings.float(), torch.float32)
     weight = torch.softmax(torch.from_numpy(numba_voronoi.coordinates(1, lonlat.numpy())) @ keys.T, 1)[:, :1]
     assert ((found - expected).abs() <= 1e-6 + 1e4 * embeddings.abs().max() * (1e-6 * weight + 6e-8 / 1000)).all()
@@ -189,8 +189,8 @@ def test_extreme_temperatures_choose_a_site(tau: float) -> None:
     keys, embeddings = even_sites(100, tau)
     lonlat = everywhere()
     found = numba_voronoi.forward(lonlat, keys, embeddings.float(), torch.float32)
-    largest = site_attention(lonlat, keys, torch.eye(100, dtype=torch.float64)).argmax(1)
-    sure = site_attention(lonlat, keys, torch.eye(100, dtype=torch.float64)).amax(1) > 1 - 1e-9
+    largest = site_attention(lonlat, keys, torch.eye(100, dtype=torch.float64), torch.float64).argmax(1)
+    sure = site_attention(lonlat, keys, torch.eye(100, dtype=torch.float64), torch.float64).amax(1) > 1 - 1e-9
     assert torch.isfinite(found).all()
     assert torch.equal(found[sure], embeddings.float()[largest[sure]])
 
@@ -228,7 +228,7 @@ def test_gradients_of_coordinates() -> None:
     many = globe(2500).requires_grad_()  # more than a tile
     gradient = draw(2500, 24)
     (found,) = torch.autograd.grad(features(many), many, gradient)
-    (expected,) = torch.autograd.grad(site_attention(many, keys, embeddings), many, gradient)
+    (expected,) = torch.autograd.grad(site_attention(many, keys, embeddings, torch.float64), many, gradient)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
 
 
@@ -238,7 +238,9 @@ def test_gradients_of_sites_are_the_references() -> None:
     found = torch.autograd.grad(
         kernels.site_attention(lonlat, keys, embeddings, torch.float64).square().sum(), (keys, embeddings)
     )
-    expected = torch.autograd.grad(site_attention(lonlat, keys, embeddings).square().sum(), (keys, embeddings))
+    expected = torch.autograd.grad(
+        site_attention(lonlat, keys, embeddings, torch.float64).square().sum(), (keys, embeddings)
+    )
     for own, theirs in zip(found, expected, strict=True):
         assert torch.equal(own, theirs)
 
@@ -373,26 +375,3 @@ def test_no_rows() -> None:
         assert features.shape == (0, 24)
         assert features.dtype == dtype
         assert numba_voronoi.backward(features, nowhere, keys, embeddings, dtype).shape == (0, 2)
-
-
-# The curve
-
-
-def test_neighbours_stand_together() -> None:
-    """Groups of 16 of many places spread over little more than their share of the sphere, with no far jumps."""
-    points = numba_voronoi.coordinates(1, globe(16_000).numpy())
-    ordered = torch.from_numpy(points[numba_voronoi._sorted(points)]).reshape(-1, 16, 3)
-    radius = (ordered - ordered.mean(1, keepdim=True)).norm(dim=2).amax(1)
-    even = 2 / math.sqrt(1000)  # of a cap with a thousandth of the sphere
-    assert radius.median() < 1.5 * even
-    assert radius.max() < 6 * even
-
-
-def test_every_cell_of_the_curve_has_its_place() -> None:
-    levels = numba_voronoi.LEVELS
-    cells = 2**levels
-    hilbert = numba_voronoi._hilbert
-    codes = np.array([[hilbert(x, y) for y in range(cells)] for x in range(cells)])
-    places = np.argwhere(np.ones_like(codes))[np.argsort(codes.reshape(-1))]
-    assert sorted(codes.reshape(-1)) == list(range(cells**2))
-    assert (np.abs(np.diff(places, axis=0)).sum(1) == 1).all()
