@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -39,14 +39,6 @@ def build(network: str = "ffn", name: str = "sphere2vec-sphereM+", **options: ob
 
 def untiled(encoder: locenc.LocationEncoder, lonlat: Tensor) -> Tensor:
     return encoder.network(encoder.position(lonlat, dtype=encoder.feature_dtype))
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

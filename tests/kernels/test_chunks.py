@@ -22,14 +22,6 @@ def threads(request: pytest.FixtureRequest) -> Iterator[int]:
     torch.set_num_threads(before)
 
 
-@pytest.fixture
-def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
-
-
 def count(parts: list[slice], points: int) -> np.ndarray:
     """How often each point was met by workers that share the parts."""
     met = np.zeros(points, int)

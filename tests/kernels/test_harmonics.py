@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from arithmetic import mp
+from points import bits, globe
 from torch import Tensor
 
 from locenc import kernels
@@ -34,13 +35,6 @@ PLACES = [
 ]
 
 
-def globe(count: int, seed: int = 0) -> Tensor:
-    """Points uniform on the sphere, degrees, float64."""
-    rng = np.random.default_rng(seed)
-    lat = np.rad2deg(np.arcsin(rng.uniform(-1, 1, count)))
-    return torch.from_numpy(np.stack([rng.uniform(-180, 180, count), lat], axis=1))
-
-
 def everywhere() -> Tensor:
     return torch.cat([torch.tensor(PLACES, dtype=torch.float64), globe(7)])
 
@@ -52,18 +46,6 @@ def general_tables(num_degrees: int) -> tuple[Tensor, Tensor]:
     factors = torch.randn(scale.shape, generator=generator, dtype=torch.float64)
     factors[torch.rand(scale.shape, generator=generator) < 0.05] = 0
     return recurrence, scale * factors
-
-
-def bits(tensor: Tensor) -> bytes:
-    return tensor.contiguous().view(torch.uint8).numpy().tobytes()
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 # Values

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from points import rectangle
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -22,21 +23,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 MANY = 60_000  # points whose features are made in several chunks
 
 
-def globe(count: int) -> Tensor:
-    drawn = torch.rand(count, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    return drawn * torch.tensor([360.0, 180.0]) - torch.tensor([180.0, 90.0])
-
-
 def encoder() -> torch.nn.Module:
     return locenc.position_encoder("sphere2vec-sphereC")
-
-
-@pytest.fixture
-def two_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    yield
-    torch.set_num_threads(before)
 
 
 class Batches(Dataset):
@@ -49,7 +37,7 @@ class Batches(Dataset):
         return 2
 
     def __getitem__(self, index: int) -> Tensor:
-        return self.encoder(globe(MANY))[index :: MANY // 4].clone()
+        return self.encoder(rectangle(MANY))[index :: MANY // 4].clone()
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -57,11 +45,11 @@ class Batches(Dataset):
 def test_workers_of_a_data_loader_after_use_in_the_parent(method: str) -> None:
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"this system cannot {method}")
-    whole = encoder()(globe(MANY))
+    whole = encoder()(rectangle(MANY))
     loader = DataLoader(Batches(), batch_size=None, num_workers=2, multiprocessing_context=method, timeout=120)
     for index, batch in enumerate(loader):
         assert torch.equal(batch, whole[index :: MANY // 4])
-    assert torch.equal(encoder()(globe(MANY)), whole)
+    assert torch.equal(encoder()(rectangle(MANY)), whole)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -69,7 +57,7 @@ def test_workers_of_a_data_loader_after_use_in_the_parent(method: str) -> None:
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_a_fork_while_the_pool_works() -> None:
     """The child has none of the parent's threads; locks that they held must not hang it."""
-    position, lonlat = encoder(), globe(MANY)
+    position, lonlat = encoder(), rectangle(MANY)
     expected = position(lonlat).numpy()
     stop = threading.Event()
 
@@ -94,7 +82,7 @@ def test_a_fork_while_the_pool_works() -> None:
 
 @pytest.mark.usefixtures("two_threads")
 def test_eight_threads_at_once() -> None:
-    position, lonlat = encoder(), globe(MANY)
+    position, lonlat = encoder(), rectangle(MANY)
     whole = position(lonlat)
     slopes = torch.autograd.grad(position(lonlat.requires_grad_()).sum(), lonlat)[0]
 
@@ -109,7 +97,7 @@ def test_eight_threads_at_once() -> None:
 
 
 def test_a_backend_is_asked_for_by_one_thread_alone() -> None:
-    position, lonlat = encoder(), globe(100)
+    position, lonlat = encoder(), rectangle(100)
     here = position(lonlat)
     with locenc.backend("reference"):
         reference = position(lonlat)

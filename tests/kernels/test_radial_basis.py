@@ -7,6 +7,7 @@ import formulas
 import numpy as np
 import pytest
 import torch
+from points import bits, globe
 from torch import Tensor
 
 from locenc import kernels
@@ -21,13 +22,6 @@ ANCHORS = [(10.0, 20.0), (180.0, -5.0), (-180.0, 5.0), (0.0, 90.0), (33.0, -90.0
 ANCHORS += [(90.0, 0.0), (-90.0, 1e-9), (10.0, 20.000001)]
 SIZES = [1e-6, 1e-3, 0.5, 10.0, 90.0, 1e4]
 PLANES = [False, True]
-
-
-def globe(count: int, seed: int = 0) -> Tensor:
-    """Points uniform on the sphere, degrees, float64."""
-    rng = np.random.default_rng(seed)
-    lat = np.rad2deg(np.arcsin(rng.uniform(-1, 1, count)))
-    return torch.from_numpy(np.stack([rng.uniform(-180, 180, count), lat], axis=1))
 
 
 def anchors(count: int) -> Tensor:
@@ -50,18 +44,6 @@ def hard_places() -> Tensor:
     ]
     places += [(lon, lat) for lon in (-180.0, 180.0, 100.0, -80.0) for lat in (-90.0, -5.0, 5.0, 70.0, 90.0)]
     return torch.tensor(places, dtype=torch.float64)
-
-
-def bits(tensor: Tensor) -> bytes:
-    return tensor.contiguous().view(torch.uint8).numpy().tobytes()
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 # Values

@@ -2,10 +2,10 @@
 
 import math
 
-import numpy as np
 import pytest
 import torch
 from arithmetic import DEGREE, mp
+from points import bits, globe
 from torch import Tensor
 
 import locenc
@@ -34,13 +34,6 @@ PLACES = [
 ]
 
 
-def globe(count: int, seed: int = 0) -> Tensor:
-    """Points uniform on the sphere, degrees, float64."""
-    rng = np.random.default_rng(seed)
-    lat = np.rad2deg(np.arcsin(rng.uniform(-1, 1, count)))
-    return torch.from_numpy(np.stack([rng.uniform(-180, 180, count), lat], axis=1))
-
-
 def everywhere(count: int = 50) -> Tensor:
     return torch.cat([torch.tensor(PLACES, dtype=torch.float64), globe(count)])
 
@@ -67,10 +60,6 @@ def draw(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=generator(seed), dtype=torch.float64)
 
 
-def bits(tensor: Tensor) -> bytes:
-    return tensor.contiguous().view(torch.uint8).numpy().tobytes()
-
-
 def assert_agree(lonlat: Tensor, keys: Tensor, embeddings: Tensor) -> None:
     """With the dense float64 sum, to a few rounding units of the largest terms and what scores of that size allow."""
     expected = site_attention(lonlat, keys, embeddings, torch.float64)
@@ -82,14 +71,6 @@ def assert_agree(lonlat: Tensor, keys: Tensor, embeddings: Tensor) -> None:
     torch.testing.assert_close(narrow.double(), expected, rtol=0, atol=size * (3e-7 + 1e-15 * scores))
     half = numba_voronoi.forward(lonlat, keys, embeddings.float(), torch.bfloat16)
     assert torch.equal(half, narrow.to(torch.bfloat16))
-
-
-@pytest.fixture(params=[1, 2])
-def threads(request: pytest.FixtureRequest):
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
 
 
 # Values
