@@ -9,10 +9,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-import torch
-from torch import Tensor, nn
-
-from benchmarks import allocation, errors, memory
+from benchmarks import allocation, errors, memory, threads
 from benchmarks.cases import (
     COMPILED32,
     COMPILED64,
@@ -26,7 +23,6 @@ from benchmarks.cases import (
     coordinates,
 )
 from benchmarks.command import options
-from benchmarks.correct import check
 from benchmarks.naive import FORMS, Naive
 from benchmarks.report import Report
 from benchmarks.timing import Timings, interleave
@@ -66,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> Report:
     backward(report, forms, effort)
     sizes(report, forms, effort)
     numbers(report, forms, effort)
-    threads(report, forms, effort, given.threads)
+    cases = (threads.Case(f.name, (f.name, f.main), f.build(f.main), coordinates(points(f, effort))) for f in forms)
+    threads.table(report, cases, ("encoder", "S"), seconds=effort.seconds / 2, usual=given.threads)
     errors.table(report, effort.error_points)
     if not given.quick:
         large(report, [name for name in LARGE if name in given.only])
@@ -180,30 +177,6 @@ def numbers(report: Report, forms: Sequence[Naive], effort: Effort) -> None:
         rows.append((form.name, form.main, single, *rates))
     heads = ("encoder", "S", "µs a call, N = 1", *(f"N = {number:,}" for number in every))
     report.table("G features/s by number of points", heads, rows, note="Ours, warm.")
-
-
-def threads(report: Report, forms: Sequence[Naive], effort: Effort, usual: int) -> None:
-    """Ours with two threads against one; they must give the same bytes."""
-    rows = []
-    for form in forms:
-        position, lonlat = form.build(form.main), coordinates(points(form, effort))
-        out = position(lonlat)
-        expected = out.clone()
-
-        def on(count: int, position: nn.Module, lonlat: Tensor, out: Tensor) -> Tensor:
-            torch.set_num_threads(count)
-            result: Tensor = position(lonlat, out=out)
-            return result
-
-        cases = {str(count): partial(on, count, position, lonlat, out) for count in (1, 2)}
-        check(f"{form.name}, two threads", cases["2"](), expected, tolerance=0.0)
-        timings = interleave(cases, seconds=effort.seconds / 2)
-        torch.set_num_threads(usual)
-        report.keep(f"{form.name}, threads", timings.data())
-        rates = [timings.rate(case, out.numel()).median / GIGA for case in ("1", "2")]
-        rows.append((form.name, form.main, len(lonlat), *rates, timings.times_faster("2", than="1").median))
-    heads = ("encoder", "S", "points", "G features/s, one thread", "two threads", "×")
-    report.table("Two threads against one", heads, rows, note="Ours, warm; the same bytes.")
 
 
 def large(report: Report, names: Sequence[str]) -> None:

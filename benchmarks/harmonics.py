@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import locenc
-from benchmarks import allocation, exact_harmonics
+from benchmarks import allocation, exact_harmonics, threads
 from benchmarks.cases import FILL, OURS, coordinates
 from benchmarks.command import options
 from benchmarks.correct import check
@@ -59,7 +59,8 @@ def main(arguments: Sequence[str] | None = None) -> Report:
         forward(report, effort, warm=warm)
     backward(report, effort)
     sizes(report, effort)
-    threads(report, effort, given.threads)
+    cases = (threads.Case(f"L = {n}", (n,), build(n), coordinates(effort.points)) for n in effort.degrees)
+    threads.table(report, cases, ("L",), seconds=effort.seconds / 2, usual=given.threads)
     errors(report, effort)
     report.finish(path=given.json, save=given.save)
     return report
@@ -167,30 +168,6 @@ def sizes(report: Report, effort: Effort) -> None:
         rows.append((num_degrees, num_degrees**2, len(lonlat), rate, single))
     heads = ("L", "columns", "points", "G features/s", "µs a call, N = 1")
     report.table("By number of degrees", heads, rows, note="Ours, warm, float32 features.")
-
-
-def threads(report: Report, effort: Effort, usual: int) -> None:
-    """Ours with two threads against one; they must give the same bytes."""
-    rows = []
-    for num_degrees in effort.degrees:
-        encoder, lonlat = build(num_degrees), coordinates(effort.points)
-        out = encoder(lonlat)
-        expected = out.clone()
-
-        def on(count: int, encoder: nn.Module, lonlat: Tensor, out: Tensor) -> Tensor:
-            torch.set_num_threads(count)
-            result: Tensor = encoder(lonlat, out=out)
-            return result
-
-        cases = {str(count): partial(on, count, encoder, lonlat, out) for count in (1, 2)}
-        check(f"L = {num_degrees}, two threads", cases["2"](), expected, tolerance=0.0)
-        timings = interleave(cases, seconds=effort.seconds / 2)
-        torch.set_num_threads(usual)
-        report.keep(f"L = {num_degrees}, threads", timings.data())
-        rates = [timings.rate(case, out.numel()).median / GIGA for case in ("1", "2")]
-        rows.append((num_degrees, len(lonlat), *rates, timings.times_faster("2", than="1").median))
-    heads = ("L", "points", "G features/s, one thread", "two threads", "×")
-    report.table("Two threads against one", heads, rows, note="Ours, warm; the same bytes.")
 
 
 def errors(report: Report, effort: Effort) -> None:
