@@ -9,7 +9,7 @@ from torch import Tensor
 
 from locenc import kernels
 from locenc._names import check_count
-from locenc.kernels.layout import COS, ELEMENTWISE, EQUAL_EARTH, LONLAT, OBLIQUE, ONE, SIN
+from locenc.kernels.layout import COS, ELEMENTWISE, EQUAL_EARTH, FAR, LONLAT, OBLIQUE, ONE, SIN
 from locenc.kernels.reference import exact
 from locenc.position import PositionEncoder
 
@@ -88,7 +88,7 @@ class RandomFourier(PositionEncoder):
         """See `locenc.kernels.reference.sinusoids`."""
         drawn = torch.cat([self.directions, self.shift[None]]).to(torch.float64)
         frequencies = (self.half_turns @ drawn).T
-        layout = (LONLAT, 1, self.out_dim, OBLIQUE, ELEMENTWISE, 0, COS, 0, ONE)
+        layout = (LONLAT, FAR, 1, self.out_dim, OBLIQUE, ELEMENTWISE, 0, COS, 0, ONE)
         return kernels.sinusoids(lonlat, frequencies, layout, math.sqrt(2 / self.out_dim), dtype, out=out)
 
 
@@ -146,5 +146,5 @@ class EqualEarthFourier(PositionEncoder):
         widths, count, _ = self.directions.shape
         frequencies = self.directions.to(torch.float64).flatten(0, 1) * exact(2 * self.SCALE)
         blocks = [(ELEMENTWISE, width, function, 0, ONE) for width in range(widths) for function in (COS, SIN)]
-        layout = (EQUAL_EARTH, widths, *[count, OBLIQUE] * widths, *(field for block in blocks for field in block))
+        layout = (EQUAL_EARTH, FAR, widths, *[count, OBLIQUE] * widths, *(field for block in blocks for field in block))
         return kernels.sinusoids(lonlat, frequencies, layout, 1.0, dtype, out=out)

@@ -16,13 +16,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from locenc.kernels.layout import BLOCK_FIELDS, COS, DIMENSIONS, ELEMENTWISE, LONLAT, OBLIQUE, ONE, OUTER, SIN, XYZ
+from locenc.kernels.layout import (
+    BLOCK_FIELDS,
+    COS,
+    DIMENSIONS,
+    ELEMENTWISE,
+    FAR,
+    LONLAT,
+    NEAR,
+    OBLIQUE,
+    ONE,
+    OUTER,
+    SIN,
+    XYZ,
+)
 
 #: Forty digits: every frequency is computed with these and rounded once.
 DIGITS = Context(prec=40)
 PI = Decimal("3.141592653589793238462643383279502884197")
 
 _AXES = {"lon": (1, 0), "lat": (0, 1), "x": (1, 0, 0), "y": (0, 1, 0), "z": (0, 0, 1)}
+#: The largest coordinates, and the phase in half turns up to which a layout is `NEAR`.
+_ENDS = {LONLAT: (180, 90), XYZ: (1, 1, 1)}
+_NEAR = 2**21
 _RADIANS = (DIGITS.divide(Decimal(1), Decimal(180)),)
 
 
@@ -132,11 +148,14 @@ class Spec:
     def table(self) -> Table:
         """Lower to frequencies and layout; equal phases are stored once."""
         phases = list(dict.fromkeys(of for block in self.blocks for of, _ in block.factors))
-        dimensions = {len(row) for of in phases for row in of.coefficients}
-        layout = [XYZ if dimensions == {DIMENSIONS[XYZ]} else LONLAT, len(phases)]
+        rows = [row for of in phases for row in of.coefficients]
+        dimensions = {len(row) for row in rows}
+        kind = XYZ if dimensions == {DIMENSIONS[XYZ]} else LONLAT
+        reach = max(sum(abs(value) * end for value, end in zip(row, _ENDS[kind], strict=True)) for row in rows)
+        layout = [kind, NEAR if reach <= _NEAR else FAR, len(phases)]
         layout += [field for of in phases for field in (len(of), of.axis)]
         for block in self.blocks:
             factors = [field for of, function in block.factors for field in (phases.index(of), function)]
             layout += [block.combine, *[*factors, 0, ONE][: BLOCK_FIELDS - 1]]
-        rows = [[float(value) for value in row] for of in phases for row in of.coefficients]
-        return Table(torch.tensor(rows, dtype=torch.float64, device="cpu"), tuple(layout))
+        table = [[float(value) for value in row] for row in rows]
+        return Table(torch.tensor(table, dtype=torch.float64, device="cpu"), tuple(layout))

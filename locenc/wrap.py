@@ -9,7 +9,7 @@ from torch import Tensor
 
 from locenc import kernels
 from locenc._names import unknown
-from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, OBLIQUE, ONE, SIN
+from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, NEAR, OBLIQUE, ONE, SIN
 from locenc.kernels.memory import check_out
 from locenc.position import PositionEncoder
 from locenc.random_fourier import WORLD, check_extent
@@ -37,7 +37,7 @@ class WrapInExtent(PositionEncoder):
     def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference.sinusoids`."""
         blocks = [(ELEMENTWISE, axis, function, 0, ONE) for function in (SIN, COS) for axis in (0, 1)]
-        layout = (LONLAT, 2, 1, OBLIQUE, 1, OBLIQUE, *(field for block in blocks for field in block))
+        layout = (LONLAT, NEAR, 2, 1, OBLIQUE, 1, OBLIQUE, *(field for block in blocks for field in block))
         return kernels.sinusoids(lonlat, self.frequencies, layout, 1.0, dtype, out=out)
 
 

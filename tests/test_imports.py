@@ -24,7 +24,11 @@ ROWS = [
     {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels", "locenc.residual", "locenc.siren", "locenc.branches"},
     {"locenc.dropout"},
-    {f"locenc.kernels.numba_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")},
+    {f"locenc.kernels.numba_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
+    | {"locenc.kernels.triton_sinusoids"},
+    {"locenc.kernels.triton_outer"},
+    {"locenc.kernels.triton_waves", "locenc.kernels.triton_plan", "locenc.kernels.triton_coordinates"},
+    {"locenc.kernels.triton_launch", "locenc.kernels.triton_shapes", "locenc.kernels.triton_sincos"},
     {f"locenc.kernels.numba_{name}" for name in ("single_scale", "sphere", "exp", "distances", "hilbert")}
     | {"locenc.kernels.sinusoid_plan", "locenc.kernels.panels"},
     {f"locenc.kernels.reference{part}" for part in ("", "_harmonics", "_rbf", "_voronoi")}

@@ -32,7 +32,7 @@ sinusoids = Operator(
     "Tensor frequencies, int[] layout, float amplitude",
     reference=reference.sinusoids,
     columns=_columns,
-    kernels="locenc.kernels.numba_sinusoids",
+    kernels={"numba": "locenc.kernels.numba_sinusoids", "triton": "locenc.kernels.triton_sinusoids"},
 )
 
 #: Real spherical harmonics; see `locenc.kernels.reference_harmonics.spherical_harmonics`.
@@ -41,7 +41,7 @@ spherical_harmonics = Operator(
     "Tensor recurrence, Tensor scale",
     reference=reference_harmonics.spherical_harmonics,
     columns=_squared,
-    kernels="locenc.kernels.numba_harmonics",
+    kernels={"numba": "locenc.kernels.numba_harmonics"},
 )
 
 #: Gaussians of distances to anchors; see `locenc.kernels.reference_rbf.radial_basis`.
@@ -50,7 +50,7 @@ radial_basis = Operator(
     "Tensor anchors, float kernel_size, bool planar",
     reference=reference_rbf.radial_basis,
     columns=_rows,
-    kernels="locenc.kernels.numba_rbf",
+    kernels={"numba": "locenc.kernels.numba_rbf"},
 )
 
 #: Means of embeddings of sites; see `locenc.kernels.reference_voronoi.site_attention`.
@@ -59,5 +59,5 @@ site_attention = Operator(
     "Tensor keys, Tensor embeddings",
     reference=reference_voronoi.site_attention,
     columns=_embedding_columns,
-    kernels="locenc.kernels.numba_voronoi",
+    kernels={"numba": "locenc.kernels.numba_voronoi"},
 )

@@ -1,5 +1,6 @@
 """Which implementation runs: the fastest that can, unless one is asked for."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,21 +80,30 @@ def chosen(device: str) -> str:
         return default(device)
     if name == "numba" and device != "cpu":
         raise RuntimeError(f"the numba backend is for the CPU, but the coordinates are on {device}")
+    if name == "triton" and device != ("cpu" if interpreted() else "cuda"):
+        raise RuntimeError(
+            f"the triton backend is for {'the CPU, by its interpreter' if interpreted() else 'CUDA'}, but the "
+            f"coordinates are on {device}"
+        )
     return name
 
 
 @_constant
 def default(device: str) -> str:
     """The implementation for a device type where none is asked for."""
-    return "numba" if device == "cpu" and missing("numba") is None else "reference"
+    fastest = {"cpu": "numba", "cuda": "triton"}.get(device)
+    return fastest if fastest and missing(fastest) is None and not (device == "cuda" and interpreted()) else "reference"
+
+
+def interpreted() -> bool:
+    """Whether Triton's interpreter is asked for, which runs its kernels on the CPU: for tests, it is slow."""
+    return os.environ.get("TRITON_INTERPRET") == "1"
 
 
 @cache
 def missing(name: str) -> str | None:
     """Why an implementation cannot run on this machine, or None."""
-    if name == "triton":
-        return "this version of locenc has no CUDA kernels yet; on CUDA the reference runs"
-    return _numba_missing() if name == "numba" else None
+    return {"numba": _numba_missing, "triton": _triton_missing}[name]() if name in ("numba", "triton") else None
 
 
 def _numba_missing() -> str | None:
@@ -113,4 +123,26 @@ def _numba_missing() -> str | None:
         return f"numba {numba.__version__} cannot compile the kernels ({type(error).__name__}: {error!s:.80})"
     if not cpu.fuses:
         return f"the CPU that numba compiles for ({cpu.name}) has no fused multiply-add, which exact kernels need"
+    return None
+
+
+def _triton_missing() -> str | None:
+    import torch
+
+    if not interpreted():
+        if torch.version.hip is not None:
+            return "torch was built for ROCm, and the kernels are for NVIDIA cards"
+        if not torch.cuda.is_available():
+            return "torch finds no CUDA device"
+        for index in range(torch.cuda.device_count()):
+            major, minor = torch.cuda.get_device_capability(index)
+            if major < 8:
+                name = torch.cuda.get_device_name(index)
+                return f"the kernels are for compute capability 8.0 and newer, but {name} has {major}.{minor}"
+    try:
+        import_module("triton.language")
+    except ImportError as error:
+        return f"triton cannot be imported ({error})"
+    except Exception as error:  # a broken installation
+        return f"triton fails to import ({type(error).__name__}: {error})"
     return None

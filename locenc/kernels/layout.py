@@ -1,7 +1,10 @@
-"""What the integers of a sinusoid layout mean: coordinates, number of phases, the phases, then the blocks.
+"""What the integers of a sinusoid layout mean: coordinates, reach, number of phases, the phases, then the blocks.
 
 Coordinates are what phases are linear forms of: longitude and latitude in degrees (`LONLAT`), the point on the unit
 sphere (`XYZ`), or the Equal Earth projection in radii of the sphere (`EQUAL_EARTH`).
+
+The reach says how far phases go: `NEAR`, at most 2^20 half turns (and a few), or `FAR`, more or unknown. Kernels with
+little float64 at hand make use of it.
 
 The fields of a phase are its length, which is the number of its frequencies, and its axis: the one coordinate that it
 depends on, without a shift, or `OBLIQUE`.
@@ -14,10 +17,11 @@ from typing import NamedTuple
 
 LONLAT, XYZ, EQUAL_EARTH = 0, 1, 2
 DIMENSIONS = {LONLAT: 2, XYZ: 3, EQUAL_EARTH: 2}
+NEAR, FAR = 0, 1
 OBLIQUE = -1
 SIN, COS, ONE = 0, 1, 2
 ELEMENTWISE, OUTER = 0, 1
-PHASE_FIELDS, BLOCK_FIELDS = 2, 5
+HEAD, PHASE_FIELDS, BLOCK_FIELDS = 3, 2, 5
 
 
 class Block(NamedTuple):
@@ -33,7 +37,7 @@ class Block(NamedTuple):
 
 def phases(layout: tuple[int, ...]) -> list[tuple[int, int]]:
     """Length and axis of each phase."""
-    fields = layout[2 : 2 + PHASE_FIELDS * layout[1]]
+    fields = layout[HEAD : HEAD + PHASE_FIELDS * layout[HEAD - 1]]
     return [(fields[i], fields[i + 1]) for i in range(0, len(fields), PHASE_FIELDS)]
 
 
@@ -41,7 +45,7 @@ def blocks(layout: tuple[int, ...]) -> list[Block]:
     """The blocks in order."""
     lengths = [length for length, _ in phases(layout)]
     found = []
-    for start in range(2 + PHASE_FIELDS * layout[1], len(layout), BLOCK_FIELDS):
+    for start in range(HEAD + PHASE_FIELDS * layout[HEAD - 1], len(layout), BLOCK_FIELDS):
         combine, a, function_a, b, function_b = layout[start : start + BLOCK_FIELDS]
         if function_b == ONE:
             columns = lengths[a]

@@ -1,13 +1,13 @@
-"""One meaning, several implementations: the torch operator around a kernel.
+"""One meaning, several implementations: the torch operator around kernels.
 
-A call of eager torch on the CPU goes straight to the kernel. While torch traces, the call goes through the registered
-operator, so that the graph holds one node and its gradient another. The reference, plain torch, takes what is forced,
-exported, under functional transforms or forward-mode differentiation, and what wants gradients of other tensors than
-the coordinates.
+A call of eager torch goes straight to the kernels of its device. While torch traces, the call goes through the
+registered operator, so that the graph holds one node and its gradients others. The reference, plain torch, takes what
+is forced, exported, under functional transforms or forward-mode differentiation, and gradients that the kernels do not
+make.
 """
 
-from collections.abc import Callable
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from typing import Any, Protocol, cast
 
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from locenc.kernels.choice import chosen, missing
+from locenc.kernels.choice import chosen, default
 
 _LIBRARY = torch.library.Library("locenc", "DEF")
 
@@ -25,11 +25,15 @@ class Kernel(Protocol):
 
     @staticmethod
     def forward(lonlat: Tensor, *arguments: Any, out: Tensor | None) -> Tensor:
-        """Features of CPU coordinates, in new memory or in ``out``."""
+        """Features of coordinates on the kernels' device, in new memory or in ``out``."""
 
     @staticmethod
     def backward(gradient: Tensor, lonlat: Tensor, *arguments: Any) -> Tensor:
         """Gradient of the coordinates, in their dtype, from that of the features."""
+
+    @staticmethod
+    def backward_arguments(gradient: Tensor, lonlat: Tensor, *arguments: Any) -> Sequence[Tensor]:
+        """Gradients of the arguments that are learned, for operators that have some; those that are None left out."""
 
 
 def watched() -> bool:
@@ -53,15 +57,20 @@ class Operator:
     Parameters
     ----------
     name : str
-        Of the operator, ``torch.ops.locenc.<name>``; its gradient is ``<name>_backward``.
+        Of the operator, ``torch.ops.locenc.<name>``; its gradients are ``<name>_backward`` and, where it has learned
+        arguments, ``<name>_backward_arguments``.
     arguments : str
         The arguments after the coordinates and before dtype, as torch's schemas write them.
     reference : callable
         The meaning, in plain torch: ``reference(lonlat, *arguments, dtype)``.
     columns : callable
         The number F, of ``*arguments``.
-    kernels : str
-        Module with the CPU kernels, a `Kernel`; it is imported when they are first used.
+    kernels : mapping of str to str
+        Modules with kernels, a `Kernel` each, by implementation (``"numba"``, ``"triton"``); they are imported when
+        first used. The reference stands in for those that are not there.
+    learned : sequence of int
+        Places, in ``*arguments``, of tensors whose gradients the Triton kernels make. Those of other tensors, and
+        those on the CPU, are the reference's.
     """
 
     def __init__(
@@ -71,20 +80,26 @@ class Operator:
         *,
         reference: Callable[..., Tensor],
         columns: Callable[..., int],
-        kernels: str,
+        kernels: Mapping[str, str],
+        learned: Sequence[int] = (),
     ) -> None:
-        self._reference, self._columns, self._module = reference, columns, kernels
+        self._reference, self._columns, self._modules, self._learned = reference, columns, dict(kernels), tuple(learned)
         inputs = f"Tensor lonlat, {arguments}, ScalarType dtype"
         _LIBRARY.define(f"{name}({inputs}) -> Tensor")
         _LIBRARY.define(f"{name}_backward(Tensor gradient, {inputs}) -> Tensor")
+        _LIBRARY.define(f"{name}_backward_arguments(Tensor gradient, {inputs}) -> Tensor[]")
         _LIBRARY.impl(name, reference, "CompositeExplicitAutograd")
-        _LIBRARY.impl(name, self._forward, "CPU")
-        _LIBRARY.impl(f"{name}_backward", self._kernel_backward, "CPU")
-        self._traced = getattr(torch.ops.locenc, name).default
-        self._traced_backward = getattr(torch.ops.locenc, f"{name}_backward").default
+        for device in ("CPU", "CUDA"):
+            _LIBRARY.impl(name, self._forward, device)
+            _LIBRARY.impl(f"{name}_backward", self._backward_coordinates, device)
+            _LIBRARY.impl(f"{name}_backward_arguments", self._backward_arguments, device)
+        self._traced, self._traced_backward, self._traced_backward_arguments = (
+            getattr(torch.ops.locenc, name + suffix).default for suffix in ("", "_backward", "_backward_arguments")
+        )
         qualified = f"locenc::{name}"
         torch.library.register_fake(qualified, self._fake, lib=_LIBRARY)
         torch.library.register_fake(f"{qualified}_backward", _fake_backward, lib=_LIBRARY)
+        torch.library.register_fake(f"{qualified}_backward_arguments", self._fake_backward_arguments, lib=_LIBRARY)
         torch.library.register_autograd(qualified, self._backward, setup_context=_save, lib=_LIBRARY)
         self._function = _autograd_function(name, self._forward, self._backward)
 
@@ -96,51 +111,93 @@ class Operator:
         if not concrete(lonlat):
             features = cast(Tensor, self._traced(lonlat, *arguments))
             return features if out is None else out.copy_(features)
-        if lonlat.requires_grad and torch.is_grad_enabled():
+        if torch.is_grad_enabled() and (lonlat.requires_grad or self._learns(arguments)):
             return cast(Tensor, self._function.apply(lonlat, *arguments))
-        return self._kernels.forward(lonlat.resolve_neg(), *arguments, out=out)
+        return self._forward(lonlat, *arguments, out=out)
 
     def _wants_reference(self, lonlat: Tensor, arguments: tuple[Any, ...]) -> bool:
-        if chosen(lonlat.device.type) == "reference" or torch.compiler.is_exporting():
+        name = chosen(lonlat.device.type)
+        if not self._runs(name, arguments) or torch.compiler.is_exporting():
             return True
-        if torch.is_grad_enabled() and any(isinstance(value, Tensor) and value.requires_grad for value in arguments):
-            return True
+        if torch.is_grad_enabled():
+            for place, value in enumerate(arguments):
+                if (
+                    isinstance(value, Tensor)
+                    and value.requires_grad
+                    and not (name == "triton" and place in self._learned)
+                ):
+                    return True
         return (
             torch._C._are_functorch_transforms_active()
             or forward_ad._current_level >= 0
             or (not torch.compiler.is_compiling() and torch._C._get_tracing_state() is not None)
         )
 
-    @cached_property
-    def _kernels(self) -> Kernel:
-        return cast(Kernel, import_module(self._module))
+    def _runs(self, name: str, arguments: tuple[Any, ...]) -> bool:
+        """Whether an implementation has kernels for these arguments: Triton's have no float64 features."""
+        return name in self._modules and not (name == "triton" and arguments[-1] == torch.float64)
 
-    def _forward(self, lonlat: Tensor, *arguments: Any) -> Tensor:
-        """What the registered operator does on the CPU."""
-        if missing("numba"):
+    def _learns(self, arguments: tuple[Any, ...]) -> bool:
+        return any(isinstance(arguments[place], Tensor) and arguments[place].requires_grad for place in self._learned)
+
+    def _kernels(self, device: str, arguments: tuple[Any, ...]) -> Kernel | None:
+        """Kernels that run for a device, or None for the reference."""
+        name = chosen(device)
+        if name == "reference":  # asked for, or a forward without: what was recorded by kernels goes back by them
+            name = default(device)
+        return _imported(self._modules[name]) if self._runs(name, arguments) else None
+
+    def _forward(self, lonlat: Tensor, *arguments: Any, out: Tensor | None = None) -> Tensor:
+        """What the registered operator does."""
+        kernels = self._kernels(lonlat.device.type, arguments)
+        if kernels is None:
             return self._reference(lonlat, *arguments)
-        return self._kernels.forward(lonlat.resolve_neg(), *arguments, out=None)
+        return kernels.forward(lonlat.resolve_neg(), *arguments, out=out)
 
-    def _kernel_backward(self, gradient: Tensor, lonlat: Tensor, *arguments: Any) -> Tensor:
-        return self._kernels.backward(gradient.resolve_neg(), lonlat.resolve_neg(), *arguments)
+    def _backward_coordinates(self, gradient: Tensor, lonlat: Tensor, *arguments: Any) -> Tensor:
+        kernels = cast(Kernel, self._kernels(lonlat.device.type, arguments))
+        return kernels.backward(gradient.resolve_neg(), lonlat.resolve_neg(), *arguments)
+
+    def _backward_arguments(self, gradient: Tensor, lonlat: Tensor, *arguments: Any) -> list[Tensor]:
+        kernels = cast(Kernel, self._kernels(lonlat.device.type, arguments))
+        return list(kernels.backward_arguments(gradient.resolve_neg(), lonlat.resolve_neg(), *arguments))
 
     def _fake(self, lonlat: Tensor, *arguments: Any) -> Tensor:
         return lonlat.new_empty((lonlat.shape[0], self._columns(*arguments)), dtype=arguments[-1])
 
+    def _fake_backward_arguments(self, gradient: Tensor, lonlat: Tensor, *arguments: Any) -> list[Tensor]:
+        return [torch.empty_like(arguments[place]) for place in self._learned if arguments[place] is not None]
+
     def _backward(self, ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        """Gradients of the inputs; of others than the coordinates, and with a graph of their own, by the reference."""
+        """Gradients of the inputs, by the reference where they have a graph of their own or kernels make none."""
         tensors = iter(ctx.saved_tensors)
         inputs = [next(tensors) if isinstance(value, _Saved) else value for value in ctx.inputs]
+        to_lonlat, *to_arguments = ctx.needs_input_grad
         graph = torch.is_grad_enabled()
         batched = torch._C._functorch.is_legacy_batchedtensor(gradient)  # is_grads_batched=True
-        if graph or any(ctx.needs_input_grad[1:]) or batched or missing("numba") or not gradient.is_cpu:
+        kernels = None if graph or batched else self._kernels(gradient.device.type, tuple(inputs[1:]))
+        learned = self._learned if hasattr(kernels, "backward_arguments") else ()
+        if kernels is None or any(need and place not in learned for place, need in enumerate(to_arguments)):
             with torch.enable_grad():
                 features = self._reference(*inputs)
             wanted = [value for value, needed in zip(inputs, ctx.needs_input_grad, strict=True) if needed]
             found = iter(torch.autograd.grad(features, wanted, gradient, create_graph=graph))
             return tuple(next(found) if needed else None for needed in ctx.needs_input_grad)
-        of_lonlat = (self._kernel_backward if concrete(gradient) else self._traced_backward)(gradient, *inputs)
-        return (of_lonlat, *[None] * (len(inputs) - 1))
+        plain = concrete(gradient)
+        result: list[Tensor | None] = [None] * len(inputs)
+        if to_lonlat:
+            result[0] = (self._backward_coordinates if plain else self._traced_backward)(gradient, *inputs)
+        if any(to_arguments):
+            made = (self._backward_arguments if plain else self._traced_backward_arguments)(gradient, *inputs)
+            places = [place for place in learned if inputs[1 + place] is not None]
+            for place, value in zip(places, made, strict=True):
+                result[1 + place] = value if to_arguments[place] else None
+        return tuple(result)
+
+
+@cache
+def _imported(module: str) -> Kernel:
+    return cast(Kernel, import_module(module))
 
 
 class _Saved:

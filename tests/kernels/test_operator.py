@@ -135,7 +135,7 @@ def test_fake_and_meta_tensors(encoder: torch.nn.Module) -> None:
         fake = encoder.to("cpu")
         lonlat = mode.from_tensor(points())
         features = kernels.sinusoids(
-            lonlat, torch.empty(3, 2, dtype=torch.float64), (0, 1, 3, 0, 0, 0, 0, 0, 2), 1.0, torch.float16
+            lonlat, torch.empty(3, 2, dtype=torch.float64), (0, 0, 1, 3, 0, 0, 0, 0, 0, 2), 1.0, torch.float16
         )
     assert features.shape == (6, 3)
     assert features.dtype == torch.float16

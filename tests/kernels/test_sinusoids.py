@@ -1,6 +1,5 @@
 """The sinusoid kernels by themselves: any layout against a plain float64 loop, the same bytes, memory, machine code."""
 
-import itertools
 import math
 import re
 
@@ -9,13 +8,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from layouts import by_hand, layouts
+from points import rectangle
 from torch import Tensor
 
 import locenc
 from locenc import kernels
 from locenc.kernels import chunks
 from locenc.kernels.choice import missing
-from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, OBLIQUE, ONE, OUTER, SIN, XYZ
+from locenc.kernels.layout import ELEMENTWISE, FAR, LONLAT, OBLIQUE, ONE, SIN
 
 if reason := missing("numba"):
     pytest.skip(reason, allow_module_level=True)
@@ -27,70 +28,13 @@ from locenc.kernels import numba_sinusoids
 LENGTHS = [1, 2, 7, 8, 15, 16, 17, 20, 31, 32, 33, 64, 100]
 
 
-def globe(count: int, seed: int = 0) -> Tensor:
-    drawn = torch.rand(count, 2, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return drawn * torch.tensor([360.0, 180.0]) - torch.tensor([180.0, 90.0])
-
-
-def by_hand(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], amplitude: float) -> np.ndarray:
-    """Columns in float64, one number at a time."""
-    kind, count = layout[:2]
-    starts = list(itertools.accumulate([0, *layout[2 : 2 + 2 * count : 2]]))
-    rows = []
-    for lon, lat in lonlat.tolist():
-        a, b = math.radians(lon), math.radians(lat)
-        point = [lon, lat] if kind == LONLAT else [math.cos(b) * math.cos(a), math.cos(b) * math.sin(a), math.sin(b)]
-        turns = [sum(u * x for u, x in zip(row, [*point, 1], strict=False)) for row in frequencies.tolist()]
-        waves = [[math.sin(math.pi * t) for t in turns], [math.cos(math.pi * t) for t in turns]]
-        row = []
-        for start in range(2 + 2 * count, len(layout), 5):
-            combine, p, f, q, g = layout[start : start + 5]
-            first = waves[f][starts[p] : starts[p + 1]]
-            second = [1.0] if g == ONE else waves[g][starts[q] : starts[q + 1]]
-            if combine == OUTER and g != ONE:
-                row += [amplitude * x * y for x in first for y in second]
-            else:
-                length = max(len(first), len(second))
-                row += [amplitude * first[k % len(first)] * second[k % len(second)] for k in range(length)]
-        rows.append(row)
-    return np.array(rows)
-
-
-@st.composite
-def layouts(draw: st.DrawFn) -> tuple[tuple[int, ...], Tensor]:
-    """Any layout of few phases, with frequencies of up to a hundred half turns over the globe."""
-    kind = draw(st.sampled_from([LONLAT, XYZ]))
-    dimensions = 2 if kind == LONLAT else 3
-    shifted = draw(st.booleans())
-    length = draw(st.sampled_from(LENGTHS))
-    lengths = draw(st.lists(st.sampled_from([1, length]), min_size=1, max_size=4))
-    axes = [OBLIQUE if shifted else draw(st.integers(-1, dimensions - 1)) for _ in lengths]
-    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**32)))
-    drawn = torch.randn(sum(lengths), dimensions + shifted, generator=generator, dtype=torch.float64)
-    frequencies = drawn * (0.2 if kind == LONLAT else 30.0)
-    for k, axis in enumerate(axis for own, axis in zip(lengths, axes, strict=True) for _ in range(own)):
-        if axis != OBLIQUE:
-            frequencies[k, [other for other in range(dimensions) if other != axis]] = 0
-    phase = st.integers(0, len(lengths) - 1)
-    block = st.tuples(
-        st.sampled_from([ELEMENTWISE, ELEMENTWISE, OUTER]),
-        phase,
-        st.sampled_from([SIN, COS]),
-        phase,
-        st.sampled_from([SIN, COS, ONE]),
-    )
-    blocks = draw(st.lists(block, min_size=1, max_size=5))
-    fields = [field for pair in zip(lengths, axes, strict=True) for field in pair]
-    return (kind, len(lengths), *fields, *(field for own in blocks for field in own)), frequencies
-
-
 @settings(max_examples=60, deadline=None)
 @given(
     layouts(), st.sampled_from([1.0, 0.25, -3.0]), st.integers(1, 40), st.sampled_from([torch.float32, torch.float64])
 )
 def test_any_layout(case: tuple[tuple[int, ...], Tensor], amplitude: float, count: int, dtype: torch.dtype) -> None:
     layout, frequencies = case
-    lonlat = globe(count)
+    lonlat = rectangle(count)
     features = numba_sinusoids.forward(lonlat, frequencies, layout, amplitude, dtype)
     atol = (2.5e-7 if dtype == torch.float32 else 1e-12) * abs(amplitude)
     np.testing.assert_allclose(features.numpy(), by_hand(lonlat, frequencies, layout, amplitude), rtol=0, atol=atol)
@@ -102,7 +46,7 @@ def test_slopes_of_any_layout(
     case: tuple[tuple[int, ...], Tensor], amplitude: float, count: int, dtype: torch.dtype
 ) -> None:
     layout, frequencies = case
-    lonlat = globe(count).requires_grad_()
+    lonlat = rectangle(count).requires_grad_()
     reference = kernels.reference.sinusoids(lonlat, frequencies, layout, amplitude, torch.float64)
     weights = torch.randn(reference.shape, generator=torch.Generator().manual_seed(1)).to(dtype)
     (expected,) = torch.autograd.grad(reference, lonlat, weights.double())
@@ -134,7 +78,7 @@ def position(name: str, **options: object) -> torch.nn.Module:
 def test_the_same_bytes_whatever_the_batch_and_the_threads(
     name: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encoder, lonlat = position(name, dtype=dtype), globe(700)
+    encoder, lonlat = position(name, dtype=dtype), rectangle(700)
     whole = encoder(lonlat)
     for size in (1, 2, 3, 64, 65, 699):
         parts = torch.cat([encoder(part) for part in lonlat.split(size)])
@@ -153,7 +97,7 @@ def test_the_same_bytes_whatever_the_batch_and_the_threads(
 
 @pytest.mark.parametrize("name", ENCODERS)
 def test_gradients_are_the_same_bytes_whatever_the_batch(name: str) -> None:
-    encoder, lonlat = position(name), globe(300)
+    encoder, lonlat = position(name), rectangle(300)
     weights = torch.randn(300, encoder.out_dim)
 
     def slopes(lonlat: Tensor, weights: Tensor) -> Tensor:
@@ -167,7 +111,7 @@ def test_gradients_are_the_same_bytes_whatever_the_batch(name: str) -> None:
 
 
 def test_a_gradient_of_one_point_does_not_leak_into_another() -> None:
-    encoder, lonlat = position("xyz"), globe(50).requires_grad_()
+    encoder, lonlat = position("xyz"), rectangle(50).requires_grad_()
     weights = torch.ones(50, 3)
     weights[20] = math.nan
     (slopes,) = torch.autograd.grad(encoder(lonlat), lonlat, weights)
@@ -178,7 +122,7 @@ def test_a_gradient_of_one_point_does_not_leak_into_another() -> None:
 @pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])
 def test_out_is_filled_and_nothing_else(name: str, dtype: torch.dtype) -> None:
-    encoder, lonlat = position(name, dtype=dtype), globe(37)
+    encoder, lonlat = position(name, dtype=dtype), rectangle(37)
     memory = torch.full((41, encoder.out_dim), 7, dtype=dtype)
     returned = encoder(lonlat, out=memory[2:39])
     assert returned.data_ptr() == memory[2:39].data_ptr()
@@ -188,7 +132,7 @@ def test_out_is_filled_and_nothing_else(name: str, dtype: torch.dtype) -> None:
 
 
 def test_out_with_leading_axes(tmp_path) -> None:
-    encoder, lonlat = position("xyz"), globe(6).reshape(2, 3, 2)
+    encoder, lonlat = position("xyz"), rectangle(6).reshape(2, 3, 2)
     mapped = np.memmap(tmp_path / "features", np.float32, "w+", shape=(2, 3, 3))
     encoder(lonlat, out=torch.from_numpy(mapped))
     assert np.array_equal(mapped, encoder(lonlat).numpy())
@@ -207,12 +151,12 @@ def test_out_with_leading_axes(tmp_path) -> None:
 )
 def test_out_that_does_not_fit(out: object, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        position("xyz")(globe(4), out=out)
+        position("xyz")(rectangle(4), out=out)
 
 
 def test_a_large_result_is_an_ordinary_tensor() -> None:
     encoder = position("space2vec-theory")
-    lonlat = globe(2**22 // (4 * encoder.out_dim) + 100).requires_grad_()
+    lonlat = rectangle(2**22 // (4 * encoder.out_dim) + 100).requires_grad_()
     features = encoder(lonlat)
     assert features.numel() * 4 > 2**22
     assert features.is_contiguous()
@@ -222,9 +166,9 @@ def test_a_large_result_is_an_ordinary_tensor() -> None:
 
 
 def test_frequencies_that_are_trained() -> None:
-    lonlat = globe(5).requires_grad_()
+    lonlat = rectangle(5).requires_grad_()
     frequencies = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
-    layout = (LONLAT, 1, 3, OBLIQUE, ELEMENTWISE, 0, SIN, 0, ONE)
+    layout = (LONLAT, FAR, 1, 3, OBLIQUE, ELEMENTWISE, 0, SIN, 0, ONE)
     assert torch.autograd.gradcheck(
         lambda lonlat, frequencies: kernels.sinusoids(lonlat, frequencies / 100, layout, 1.0, torch.float64),
         (lonlat, frequencies),
@@ -243,7 +187,7 @@ def test_machine_code_multiplies_and_adds_vectors(name: str, monkeypatch: pytest
     function = getattr(numba_sinusoids, name).py_func  # compiled anew: code from the cache cannot be looked at
     compiled = numba.njit(nogil=True, error_model="numpy")(function)
     monkeypatch.setattr(numba_sinusoids, name, compiled)
-    position("sphere2vec-sphereC")(globe(3).requires_grad_()).sum().backward()
+    position("sphere2vec-sphereC")(rectangle(3).requires_grad_()).sum().backward()
     (assembly,) = compiled.inspect_asm().values()
     for suffix, least in (("pd", 4 * 512 // bits), ("ps", 12 * 512 // bits)):
         found = re.findall(rf"\bvfn?m(?:add|sub)\d+{suffix}\s.*%{register}", assembly)

@@ -1,0 +1,131 @@
+"""The coordinates that phases are made of, on the device: one small pass over the points, in float64.
+
+As `locenc.kernels.reference.coordinates`; the result is float64, or sums of two float32 numbers, since float64 is slow
+on most devices and each point is used many times. Planes of N numbers: hi, lo of each coordinate, or the coordinate.
+"""
+
+import math
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from locenc.kernels import layout, reference
+from locenc.kernels.triton_launch import blocks, empty, launch
+
+POINTS = 256  # of a program
+
+LONLAT, XYZ = tl.constexpr(layout.LONLAT), tl.constexpr(layout.XYZ)
+RADIAN = tl.constexpr(math.pi / 180)
+ROOT = tl.constexpr(math.sqrt(3) / 2)
+A1, A2, A3, A4 = (tl.constexpr(value) for value in (1.340264, -0.081106, 0.000893, 0.003796))
+
+
+@triton.jit
+def reduce_longitude(lon):
+    """Longitudes in [-180, 180], exactly; those inside stay, 540 becomes 180, -540 becomes -180. Float64."""
+    while tl.max(tl.where(tl.abs(lon) < 1e300, tl.abs(lon), 0.0)) >= 360.0:
+        turns = lon / 360.0
+        whole = tl.where(turns < 0.0, tl.ceil(turns), tl.floor(turns))
+        lon = tl.where(tl.abs(lon) >= 360.0, tl.fma(whole, -360.0, lon), lon)
+    lon = tl.where(lon > 180.0, lon - 360.0, lon)
+    return tl.where(lon < -180.0, lon + 360.0, lon)
+
+
+@triton.jit
+def load_degrees(lonlat, n, along, across, rows):
+    """Longitudes, reduced, and latitudes of some rows, in float64; 0 beyond the last row."""
+    here = rows < n
+    lon = tl.load(lonlat + rows * along, mask=here, other=0.0).to(tl.float64)
+    lat = tl.load(lonlat + rows * along + across, mask=here, other=0.0).to(tl.float64)
+    return reduce_longitude(lon), lat
+
+
+@triton.jit
+def equal_earth(lon, lat):
+    """Equal Earth projection of radians, in radii of the sphere."""
+    sine = ROOT * tl.sin(lat)
+    square = sine * sine
+    t = sine * (1.0 + square * (1 / 6 + square * (3 / 40 + square * (15 / 336))))  # within 0.02 of the arcsine
+    for _ in tl.static_range(4):
+        t -= (tl.sin(t) - sine) / tl.cos(t)
+    t2 = t * t
+    t6 = t2 * t2 * t2
+    slope = A1 + 3 * A2 * t2 + t6 * (7 * A3 + 9 * A4 * t2)
+    return lon * tl.cos(t) / (ROOT * slope), t * (A1 + A2 * t2 + t6 * (A3 + A4 * t2))
+
+
+@triton.jit
+def store_plane(out, n, axis, rows, value, WIDE: tl.constexpr):
+    """Write one coordinate: a plane, or a high and a low one."""
+    here = rows < n
+    if WIDE:
+        tl.store(out + axis * n + rows, value, mask=here)
+    else:
+        high = value.to(tl.float32)
+        tl.store(out + 2 * axis * n + rows, high, mask=here)
+        tl.store(out + (2 * axis + 1) * n + rows, (value - high.to(tl.float64)).to(tl.float32), mask=here)
+
+
+@triton.jit
+def coordinates_kernel(lonlat, out, n, along, across, KIND: tl.constexpr, WIDE: tl.constexpr, POINTS: tl.constexpr):
+    """Planes of coordinates."""
+    rows = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
+    lon, lat = load_degrees(lonlat, n, along, across, rows)
+    if KIND == LONLAT:
+        store_plane(out, n, 0, rows, lon, WIDE)
+        store_plane(out, n, 1, rows, lat, WIDE)
+    elif KIND == XYZ:
+        cos_lat = tl.cos(lat * RADIAN)
+        store_plane(out, n, 0, rows, cos_lat * tl.cos(lon * RADIAN), WIDE)
+        store_plane(out, n, 1, rows, cos_lat * tl.sin(lon * RADIAN), WIDE)
+        store_plane(out, n, 2, rows, tl.sin(lat * RADIAN), WIDE)
+    else:
+        x, y = equal_earth(lon * RADIAN, lat * RADIAN)
+        store_plane(out, n, 0, rows, x, WIDE)
+        store_plane(out, n, 1, rows, y, WIDE)
+
+
+@triton.jit
+def split_kernel(values, out, count, dimensions, WIDE: tl.constexpr, SIZE: tl.constexpr):
+    """Rows of ``(count, dimensions)`` float64 numbers as planes."""
+    rows = tl.program_id(0).to(tl.int64) * SIZE + tl.arange(0, SIZE)
+    axis = tl.program_id(1)
+    value = tl.load(values + rows * dimensions + axis, mask=rows < count, other=0.0)
+    store_plane(out, count, axis, rows, value, WIDE)
+
+
+def coordinates(lonlat: Tensor, kind: int, wide: bool) -> Tensor:
+    """Coordinates of ``(N, 2)`` degrees as planes: ``(D, N)`` float64 if wide, else ``(2 D, N)`` float32 pairs."""
+    planes = _planes(layout.DIMENSIONS[kind], len(lonlat), lonlat, wide)
+    grid = (blocks(len(lonlat), POINTS),)
+    constants = {"KIND": kind, "WIDE": wide, "POINTS": POINTS}
+    launch(coordinates_kernel, grid, lonlat, planes, len(lonlat), *lonlat.stride(), **constants)
+    return planes
+
+
+def split(values: Tensor, wide: bool) -> Tensor:
+    """Columns of ``(K, D)`` float64 numbers as planes, as `coordinates`."""
+    count, dimensions = values.shape
+    planes = _planes(dimensions, count, values, wide)
+    grid = (blocks(count, POINTS), dimensions)
+    launch(split_kernel, grid, values.contiguous(), planes, count, dimensions, WIDE=wide, SIZE=POINTS)
+    return planes
+
+
+def _planes(dimensions: int, count: int, like: Tensor, wide: bool) -> Tensor:
+    if wide:
+        return empty((dimensions, count), like, torch.float64)
+    return empty((2 * dimensions, count), like, torch.float32)
+
+
+def to_degrees(lonlat: Tensor, kind: int, slopes: Tensor) -> Tensor:
+    """Gradients by longitude and latitude in degrees ``(N, 2)``, in their dtype, from those by the coordinates."""
+    if kind == layout.LONLAT:
+        return slopes.to(lonlat.dtype)
+    with torch.enable_grad():
+        degrees = lonlat.detach().to(torch.float64).requires_grad_()
+        points = torch.stack(reference.coordinates(degrees, kind), 1)
+    (gradient,) = torch.autograd.grad(points, degrees, slopes.to(torch.float64))
+    return gradient.to(lonlat.dtype)
