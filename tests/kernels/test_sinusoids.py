@@ -16,7 +16,7 @@ import locenc
 from locenc import kernels
 from locenc.kernels import chunks
 from locenc.kernels.choice import missing
-from locenc.kernels.layout import ELEMENTWISE, FAR, LONLAT, OBLIQUE, ONE, SIN
+from locenc.kernels.layout import ELEMENTWISE, FAR, LONLAT, OBLIQUE, ONE, SIN, XYZ
 
 if reason := missing("numba"):
     pytest.skip(reason, allow_module_level=True)
