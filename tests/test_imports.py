@@ -25,17 +25,18 @@ ROWS = [
     {"locenc.kernels", "locenc.residual", "locenc.siren", "locenc.branches"},
     {"locenc.dropout"},
     {f"locenc.kernels.numba_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
-    | {"locenc.kernels.triton_sinusoids"},
-    {"locenc.kernels.triton_outer"},
-    {"locenc.kernels.triton_waves", "locenc.kernels.triton_plan", "locenc.kernels.triton_coordinates"},
-    {"locenc.kernels.triton_launch", "locenc.kernels.triton_shapes", "locenc.kernels.triton_sincos"},
+    | {f"locenc.kernels.triton_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
+    | {f"locenc.kernels.triton_{name}_linear" for name in ("sinusoids", "harmonics")},
+    {f"locenc.kernels.triton_{name}" for name in ("outer", "legendre", "weights")},
+    {f"locenc.kernels.triton_{name}" for name in ("waves", "plan", "coordinates", "activation")},
+    {f"locenc.kernels.triton_{name}" for name in ("launch", "shapes", "sincos")},
     {f"locenc.kernels.numba_{name}" for name in ("single_scale", "sphere", "exp", "distances", "hilbert")}
     | {"locenc.kernels.sinusoid_plan", "locenc.kernels.panels"},
     {f"locenc.kernels.reference{part}" for part in ("", "_harmonics", "_rbf", "_voronoi")}
     | {"locenc.kernels.numba_coordinates", "locenc.kernels.operator"},
     {"locenc.kernels.numba_sincos", "locenc.kernels.arrays"},
     {"locenc.kernels.lanes", "locenc.kernels.chunks", "locenc.kernels.thread_state", "locenc.kernels.choice"},
-    {f"locenc.kernels.{name}" for name in ("layout", "vectors", "processor", "memory", "compiling")},
+    {f"locenc.kernels.{name}" for name in ("activations", "layout", "vectors", "processor", "memory", "compiling")},
     {"locenc.compat", "locenc.compat._files"},
     {"locenc._names", "locenc._files", "locenc._extras"},
 ]

@@ -4,10 +4,29 @@ Each has a plain meaning in a ``reference`` module, and compiled kernels that gi
 and plain numbers, none of our classes.
 """
 
-from torch import Tensor
+from typing import Any
 
-from locenc.kernels import layout, reference, reference_harmonics, reference_rbf, reference_voronoi
+from torch import Tensor
+from torch.nn.functional import linear
+
+from locenc.kernels import activations, layout, reference, reference_harmonics, reference_rbf, reference_voronoi
 from locenc.kernels.operator import Operator
+
+
+def _activated_linear(
+    features: Tensor, weight: Tensor, bias: Tensor | None, activation: int, parameter: float
+) -> Tensor:
+    return activations.apply(linear(features, weight, bias), activation, parameter)
+
+
+def _sinusoids_linear(lonlat: Tensor, frequencies: Tensor, fields: Any, amplitude: float, *rest: Any) -> Tensor:
+    *layer, dtype = rest
+    return _activated_linear(reference.sinusoids(lonlat, frequencies, fields, amplitude, dtype), *layer)
+
+
+def _harmonics_linear(lonlat: Tensor, recurrence: Tensor, scale: Tensor, *rest: Any) -> Tensor:
+    *layer, dtype = rest
+    return _activated_linear(reference_harmonics.spherical_harmonics(lonlat, recurrence, scale, dtype), *layer)
 
 
 def _columns(frequencies: object, fields: tuple[int, ...], *rest: object) -> int:
@@ -35,13 +54,33 @@ sinusoids = Operator(
     kernels={"numba": "locenc.kernels.numba_sinusoids", "triton": "locenc.kernels.triton_sinusoids"},
 )
 
+#: These, then a linear layer and an activation (`locenc.kernels.activations`), of which the features never exist.
+sinusoids_linear = Operator(
+    "sinusoids_linear",
+    "Tensor frequencies, int[] layout, float amplitude, Tensor weight, Tensor? bias, int activation, float parameter",
+    reference=_sinusoids_linear,
+    columns=lambda frequencies, fields, amplitude, weight, *rest: int(weight.shape[0]),
+    kernels={"triton": "locenc.kernels.triton_sinusoids_linear"},
+    learned=(3, 4),
+)
+
 #: Real spherical harmonics; see `locenc.kernels.reference_harmonics.spherical_harmonics`.
 spherical_harmonics = Operator(
     "spherical_harmonics",
     "Tensor recurrence, Tensor scale",
     reference=reference_harmonics.spherical_harmonics,
     columns=_squared,
-    kernels={"numba": "locenc.kernels.numba_harmonics"},
+    kernels={"numba": "locenc.kernels.numba_harmonics", "triton": "locenc.kernels.triton_harmonics"},
+)
+
+#: These, then a linear layer and an activation, as in `sinusoids_linear`.
+spherical_harmonics_linear = Operator(
+    "spherical_harmonics_linear",
+    "Tensor recurrence, Tensor scale, Tensor weight, Tensor? bias, int activation, float parameter",
+    reference=_harmonics_linear,
+    columns=lambda recurrence, scale, weight, *rest: int(weight.shape[0]),
+    kernels={"triton": "locenc.kernels.triton_harmonics_linear"},
+    learned=(2, 3),
 )
 
 #: Gaussians of distances to anchors; see `locenc.kernels.reference_rbf.radial_basis`.
@@ -50,7 +89,7 @@ radial_basis = Operator(
     "Tensor anchors, float kernel_size, bool planar",
     reference=reference_rbf.radial_basis,
     columns=_rows,
-    kernels={"numba": "locenc.kernels.numba_rbf"},
+    kernels={"numba": "locenc.kernels.numba_rbf", "triton": "locenc.kernels.triton_rbf"},
 )
 
 #: Means of embeddings of sites; see `locenc.kernels.reference_voronoi.site_attention`.
@@ -59,5 +98,6 @@ site_attention = Operator(
     "Tensor keys, Tensor embeddings",
     reference=reference_voronoi.site_attention,
     columns=_embedding_columns,
-    kernels={"numba": "locenc.kernels.numba_voronoi"},
+    kernels={"numba": "locenc.kernels.numba_voronoi", "triton": "locenc.kernels.triton_voronoi"},
+    learned=(0, 1),
 )

@@ -3,7 +3,7 @@
     f[i, j] = a_i b_j,    by a_i: Σ_j g[i, j] b_j,    by b_j: Σ_i g[i, j] a_i,
 
 a and b each a sine or a cosine. A tile is points by scales of the second phase; its sines and cosines stay in registers
-while the first phase's scales go by, one at a time.
+while the first phase's scales go by, one at a time: PHASES are one scale of the first, and the second.
 """
 
 import triton
@@ -13,14 +13,7 @@ from torch import Tensor
 from locenc.kernels import triton_shapes
 from locenc.kernels.triton_launch import blocks, launch
 from locenc.kernels.triton_plan import Outer, Plan
-from locenc.kernels.triton_waves import PI, SIN, along_coordinate, depends, evaluate, load_points, store_slopes
-
-
-@triton.jit
-def one_scale(PHASE: tl.constexpr, i, SHIFTED: tl.constexpr, WIDE: tl.constexpr, table, width, points):
-    """Sine and cosine of scale i of a phase, [points, 1]."""
-    SINGLE: tl.constexpr = (PHASE[0], 1, PHASE[2])
-    return evaluate(SINGLE, SHIFTED, WIDE, table + i, width, points, 0)
+from locenc.kernels.triton_waves import PI, SIN, along_coordinate, evaluate, load_points, store_slopes
 
 
 @triton.jit
@@ -32,8 +25,8 @@ def outer_kernel(
     width,
     stride,
     amplitude,
-    FIRST: tl.constexpr,
-    SECOND: tl.constexpr,
+    PHASES: tl.constexpr,
+    COUNT: tl.constexpr,
     BLOCKS: tl.constexpr,
     DIMENSIONS: tl.constexpr,
     SHIFTED: tl.constexpr,
@@ -46,17 +39,17 @@ def outer_kernel(
     rows = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
     lanes = tl.program_id(1) * SCALES + tl.arange(0, SCALES)
     points = load_points(planes, n, rows, DIMENSIONS, WIDE)
-    second = evaluate(SECOND, SHIFTED, WIDE, table, width, points, lanes)
-    here = (rows < n)[:, None] & (lanes < SECOND[1])[None, :]
+    second = evaluate(PHASES, 1, SHIFTED, WIDE, table, width, points, lanes)
+    here = (rows < n)[:, None] & (lanes < PHASES[1][1])[None, :]
     start = out + rows[:, None] * stride + lanes[None, :]
-    for i in range(FIRST[1]):
-        first = one_scale(FIRST, i, SHIFTED, WIDE, table, width, points)
+    for i in range(COUNT):
+        first = evaluate(PHASES, 0, SHIFTED, WIDE, table + i, width, points, lanes)
         for b in tl.static_range(len(BLOCKS)):
             factor = first[BLOCKS[b][1]]
             if SCALED:
                 factor *= amplitude
             value = factor * second[BLOCKS[b][2]]
-            tl.store(start + (BLOCKS[b][0] + i * SECOND[1]), value.to(out.dtype.element_ty), mask=here)
+            tl.store(start + (BLOCKS[b][0] + i * PHASES[1][1]), value.to(out.dtype.element_ty), mask=here)
 
 
 @triton.jit
@@ -70,8 +63,8 @@ def outer_pull_back_kernel(
     along,
     across,
     amplitude,
-    FIRST: tl.constexpr,
-    SECOND: tl.constexpr,
+    PHASES: tl.constexpr,
+    COUNT: tl.constexpr,
     BLOCKS: tl.constexpr,
     DIMENSIONS: tl.constexpr,
     SHIFTED: tl.constexpr,
@@ -85,18 +78,18 @@ def outer_pull_back_kernel(
     x = tl.zeros((POINTS,), tl.float32)
     y = tl.zeros((POINTS,), tl.float32)
     z = tl.zeros((POINTS,), tl.float32)
-    for begin in range(0, SECOND[1], SCALES):
+    for begin in range(0, PHASES[1][1], SCALES):
         lanes = begin + tl.arange(0, SCALES)
-        here = (rows < n)[:, None] & (lanes < SECOND[1])[None, :]
-        second = evaluate(SECOND, SHIFTED, WIDE, table, width, points, lanes)
+        here = (rows < n)[:, None] & (lanes < PHASES[1][1])[None, :]
+        second = evaluate(PHASES, 1, SHIFTED, WIDE, table, width, points, lanes)
         start = gradient + rows[:, None] * along + lanes[None, :] * across
         by_sine = tl.zeros((POINTS, SCALES), tl.float32)
         by_cosine = tl.zeros((POINTS, SCALES), tl.float32)
-        for i in range(FIRST[1]):
-            first = one_scale(FIRST, i, SHIFTED, WIDE, table, width, points)
+        for i in range(COUNT):
+            first = evaluate(PHASES, 0, SHIFTED, WIDE, table + i, width, points, lanes)
             of_first = tl.zeros((POINTS, SCALES), tl.float32)
             for b in tl.static_range(len(BLOCKS)):
-                g = tl.load(start + (BLOCKS[b][0] + i * SECOND[1]) * across, mask=here, other=0.0).to(tl.float32)
+                g = tl.load(start + (BLOCKS[b][0] + i * PHASES[1][1]) * across, mask=here, other=0.0).to(tl.float32)
                 if BLOCKS[b][1] == SIN:
                     of_first += g * second[BLOCKS[b][2]] * first[1]
                 else:
@@ -106,20 +99,13 @@ def outer_pull_back_kernel(
                 else:
                     by_cosine += g * first[BLOCKS[b][1]]
             by_first = PI * tl.sum(of_first, 1)[:, None]
-            SINGLE: tl.constexpr = (FIRST[0], 1, FIRST[2])
-            if depends(FIRST, 0):
-                x += along_coordinate(by_first, 0, SINGLE, WIDE, table + i, width, lanes)
-            if depends(FIRST, 1):
-                y += along_coordinate(by_first, 1, SINGLE, WIDE, table + i, width, lanes)
-            if DIMENSIONS == 3 and depends(FIRST, 2):
-                z += along_coordinate(by_first, 2, SINGLE, WIDE, table + i, width, lanes)
+            x += along_coordinate(by_first, 0, PHASES, 0, DIMENSIONS, WIDE, table + i, width, lanes)
+            y += along_coordinate(by_first, 1, PHASES, 0, DIMENSIONS, WIDE, table + i, width, lanes)
+            z += along_coordinate(by_first, 2, PHASES, 0, DIMENSIONS, WIDE, table + i, width, lanes)
         by_second = PI * (by_sine * second[1] - by_cosine * second[0])
-        if depends(SECOND, 0):
-            x += along_coordinate(by_second, 0, SECOND, WIDE, table, width, lanes)
-        if depends(SECOND, 1):
-            y += along_coordinate(by_second, 1, SECOND, WIDE, table, width, lanes)
-        if DIMENSIONS == 3 and depends(SECOND, 2):
-            z += along_coordinate(by_second, 2, SECOND, WIDE, table, width, lanes)
+        x += along_coordinate(by_second, 0, PHASES, 1, DIMENSIONS, WIDE, table, width, lanes)
+        y += along_coordinate(by_second, 1, PHASES, 1, DIMENSIONS, WIDE, table, width, lanes)
+        z += along_coordinate(by_second, 2, PHASES, 1, DIMENSIONS, WIDE, table, width, lanes)
     store_slopes(out, rows, n, DIMENSIONS, x * amplitude, y * amplitude, z * amplitude)
 
 
@@ -132,9 +118,7 @@ def forward(
         outer_kernel,
         (blocks(len(out), tile.points), blocks(outer.second[1], tile.scales)),
         *(planes, table, out, len(out), len(frequencies), spec.columns, amplitude),
-        FIRST=outer.first,
-        SECOND=outer.second,
-        BLOCKS=outer.blocks,
+        **outer.constants(),
         **spec.constants(frequencies),
         SCALED=amplitude != 1,
         POINTS=tile.points,
@@ -159,9 +143,7 @@ def backward(
         outer_pull_back_kernel,
         (blocks(len(slopes), tile.points),),
         *(gradient, planes, table, slopes, len(slopes), len(frequencies), *gradient.stride(), amplitude),
-        FIRST=outer.first,
-        SECOND=outer.second,
-        BLOCKS=outer.blocks,
+        **outer.constants(),
         **spec.constants(frequencies),
         POINTS=tile.points,
         SCALES=tile.scales,

@@ -1,8 +1,9 @@
 """A layout of sinusoids as the Triton kernels read it: tuples of integers, known when a kernel is compiled.
 
-A phase is (first frequency, length, axis), a factor is (phase, `SIN` or `COS`). Blocks that multiply scale by scale,
-and single sinusoids, are (first column, columns, factor, factor or None): lanes run over scales, and each phase is
-evaluated once. Blocks of two phases of which every scale meets every other are grouped by these phases.
+A phase is (first frequency, length, axis). A block that multiplies scale by scale is (first column, columns, phase a,
+function a, phase b, function b), with `NONE` for phase b where it is a single sinusoid: lanes run over scales, and each
+phase is evaluated once. Blocks of two phases of which every scale meets every other are grouped by these phases. Tuples
+hold nothing but integers: more, older Tritons do not take.
 """
 
 from functools import cache
@@ -13,8 +14,8 @@ from torch import Tensor
 from locenc.kernels import layout
 
 Phase = tuple[int, int, int]
-Factor = tuple[int, int]
-Block = tuple[int, int, Factor, Factor | None]
+Block = tuple[int, int, int, int, int, int]
+NONE = -1
 
 
 class Outer(NamedTuple):
@@ -23,6 +24,11 @@ class Outer(NamedTuple):
     first: Phase
     second: Phase
     blocks: tuple[tuple[int, int, int], ...]
+
+    def constants(self) -> dict[str, Any]:
+        """Compile-time parameters: the first phase stands for one of its scales, of which there are COUNT."""
+        start, count, axis = self.first
+        return {"PHASES": ((start, 1, axis), self.second), "COUNT": count, "BLOCKS": self.blocks}
 
 
 class Plan(NamedTuple):
@@ -79,10 +85,9 @@ def plan(fields: tuple[int, ...]) -> Plan:
             for phase in [a] if single else [a, b]:
                 if phases[phase] not in used:
                     used.append(phases[phase])
-            first = used.index(phases[a]), block.function_a
-            second = None if single else (used.index(phases[b]), block.function_b)
-            blocks.append((column, block.columns, first, second))
+            second = NONE if single else used.index(phases[b])
+            blocks.append((column, block.columns, used.index(phases[a]), block.function_a, second, block.function_b))
         column += block.columns
-    scales = max((columns for _, columns, _, _ in blocks), default=0)
+    scales = max((columns for _, columns, *_ in blocks), default=0)
     grouped = tuple(Outer(phases[a], phases[b], tuple(found)) for (a, b), found in outers.items())
     return Plan(fields[0], fields[1] == layout.FAR, column, tuple(used), tuple(blocks), scales, grouped)

@@ -17,7 +17,6 @@ from locenc.kernels.triton_launch import blocks, empty, launch
 from locenc.kernels.triton_plan import plan
 from locenc.kernels.triton_waves import (
     along_coordinate,
-    depends,
     evaluate_all,
     load_gradients,
     load_points,
@@ -53,7 +52,7 @@ def encode_kernel(
     start = out + rows[:, None] * stride + lanes[None, :]
     here = (rows < n)[:, None]
     for b in tl.static_range(len(BLOCKS)):
-        value = product(BLOCKS[b][2], BLOCKS[b][3], waves)
+        value = product(BLOCKS, b, waves)
         if SCALED:
             value *= amplitude
         if BLOCKS[b][1] == 1:
@@ -94,13 +93,10 @@ def pull_back_kernel(
         given = gradient + rows[:, None] * along + lanes[None, :] * across
         gradients = load_gradients(BLOCKS, given, across, here, lanes)
         for p in tl.static_range(len(PHASES)):
-            by_phase = slope(p, PHASES[p], BLOCKS, gradients, waves)
-            if depends(PHASES[p], 0):
-                x += along_coordinate(by_phase, 0, PHASES[p], WIDE, table, width, lanes)
-            if depends(PHASES[p], 1):
-                y += along_coordinate(by_phase, 1, PHASES[p], WIDE, table, width, lanes)
-            if DIMENSIONS == 3 and depends(PHASES[p], 2):
-                z += along_coordinate(by_phase, 2, PHASES[p], WIDE, table, width, lanes)
+            by_phase = slope(PHASES, p, BLOCKS, gradients, waves)
+            x += along_coordinate(by_phase, 0, PHASES, p, DIMENSIONS, WIDE, table, width, lanes)
+            y += along_coordinate(by_phase, 1, PHASES, p, DIMENSIONS, WIDE, table, width, lanes)
+            z += along_coordinate(by_phase, 2, PHASES, p, DIMENSIONS, WIDE, table, width, lanes)
     store_slopes(out, rows, n, DIMENSIONS, x * amplitude, y * amplitude, z * amplitude)
 
 

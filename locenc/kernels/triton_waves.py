@@ -7,11 +7,12 @@ who stores or sums them masks them.
 import triton
 import triton.language as tl
 
-from locenc.kernels import layout
+from locenc.kernels import layout, triton_plan
 from locenc.kernels.triton_sincos import along_axis, and_along, begin, sincos, wide, wide_along_axis
 
 SIN = tl.constexpr(layout.SIN)
 OBLIQUE = tl.constexpr(layout.OBLIQUE)
+NONE = tl.constexpr(triton_plan.NONE)
 PI = tl.constexpr(3.141592653589793)
 
 
@@ -26,22 +27,24 @@ def load_points(planes, n, rows, DIMENSIONS: tl.constexpr, WIDE: tl.constexpr):
 
 
 @triton.jit
-def indices(PHASE: tl.constexpr, lanes):
+def indices(PHASES: tl.constexpr, P: tl.constexpr, lanes):
     """Where the frequencies of a phase lie in a plane of the table."""
-    if PHASE[1] == 1:
-        return PHASE[0] + tl.arange(0, 1)
+    if PHASES[P][1] == 1:
+        return PHASES[P][0] + tl.arange(0, 1)
     else:
-        return PHASE[0] + tl.minimum(lanes, PHASE[1] - 1)
+        return PHASES[P][0] + tl.minimum(lanes, PHASES[P][1] - 1)
 
 
 @triton.jit
-def evaluate(PHASE: tl.constexpr, SHIFTED: tl.constexpr, WIDE: tl.constexpr, table, width, points, lanes):
-    """Sine and cosine of a phase: (first frequency, length, axis) of `locenc.kernels.triton_plan`.
+def evaluate(
+    PHASES: tl.constexpr, P: tl.constexpr, SHIFTED: tl.constexpr, WIDE: tl.constexpr, table, width, points, lanes
+):
+    """Sine and cosine of phase P of several (first frequency, length, axis); see `locenc.kernels.triton_plan`.
 
     ``table`` holds planes of ``width`` frequencies: by coordinate, then shifts.
     """
-    own = table + indices(PHASE, lanes)[None, :]
-    axis: tl.constexpr = PHASE[2]
+    own = table + indices(PHASES, P, lanes)[None, :]
+    axis: tl.constexpr = PHASES[P][2]
     if WIDE:
         if axis != OBLIQUE:
             r, flip = wide_along_axis(tl.load(own + axis * width), points[axis])
@@ -73,17 +76,17 @@ def evaluate_all(PHASES: tl.constexpr, SHIFTED: tl.constexpr, WIDE: tl.constexpr
     """(sine, cosine) of each phase."""
     found = ()
     for p in tl.static_range(len(PHASES)):
-        found = found + (evaluate(PHASES[p], SHIFTED, WIDE, table, width, points, lanes),)
+        found = found + (evaluate(PHASES, p, SHIFTED, WIDE, table, width, points, lanes),)
     return found
 
 
 @triton.jit
-def product(FIRST: tl.constexpr, SECOND: tl.constexpr, waves):
-    """A block's columns: one factor, or two multiplied."""
-    if SECOND is None:
-        return waves[FIRST[0]][FIRST[1]]
+def product(BLOCKS: tl.constexpr, B: tl.constexpr, waves):
+    """Columns of block B: one factor, or two multiplied."""
+    if BLOCKS[B][4] == NONE:
+        return waves[BLOCKS[B][2]][BLOCKS[B][3]]
     else:
-        return waves[FIRST[0]][FIRST[1]] * waves[SECOND[0]][SECOND[1]]
+        return waves[BLOCKS[B][2]][BLOCKS[B][3]] * waves[BLOCKS[B][4]][BLOCKS[B][5]]
 
 
 @triton.jit
@@ -97,50 +100,50 @@ def load_gradients(BLOCKS: tl.constexpr, start, across, here, lanes):
 
 
 @triton.jit
-def slope(P: tl.constexpr, PHASE: tl.constexpr, BLOCKS: tl.constexpr, gradients, waves):
+def slope(PHASES: tl.constexpr, P: tl.constexpr, BLOCKS: tl.constexpr, gradients, waves):
     """Gradient by phase P, in half turns: pi (ds cos - dc sin), ds and dc being those by its sine and cosine."""
     by = (tl.zeros((1, 1), tl.float32), tl.zeros((1, 1), tl.float32))
     for b in tl.static_range(len(BLOCKS)):
-        by = through_block(by, P, BLOCKS[b][2], BLOCKS[b][3], gradients[b], waves)
-    if PHASE[1] == 1:
+        if BLOCKS[b][2] == P:
+            by = through_factor(by, BLOCKS, b, 2, 4, gradients, waves)
+        if BLOCKS[b][4] == P:
+            by = through_factor(by, BLOCKS, b, 4, 2, gradients, waves)
+    if PHASES[P][1] == 1:
         by = tl.sum(by[0], 1)[:, None], tl.sum(by[1], 1)[:, None]
     return PI * (by[0] * waves[P][1] - by[1] * waves[P][0])
 
 
 @triton.jit
-def through_block(by, P: tl.constexpr, FIRST: tl.constexpr, SECOND: tl.constexpr, gradient, waves):
-    """Gradients by the sine and cosine of phase P, with those through one block."""
-    if FIRST[0] == P:
-        by = added(by, FIRST, SECOND, gradient, waves)
-    if SECOND is not None:
-        if SECOND[0] == P:
-            by = added(by, SECOND, FIRST, gradient, waves)
-    return by
-
-
-@triton.jit
-def added(by, OWN: tl.constexpr, OTHER: tl.constexpr, gradient, waves):
-    """Gradients by a phase's sine and cosine, with those through one factor of a block."""
-    if OTHER is not None:
-        gradient *= waves[OTHER[0]][OTHER[1]]
-    if OWN[1] == SIN:
+def through_factor(by, BLOCKS: tl.constexpr, B: tl.constexpr, OWN: tl.constexpr, OTHER: tl.constexpr, gradients, waves):
+    """Gradients by a phase's sine and cosine, with those through the factor of block B whose fields begin at OWN."""
+    gradient = gradients[B]
+    if BLOCKS[B][OTHER] != NONE:
+        gradient *= waves[BLOCKS[B][OTHER]][BLOCKS[B][OTHER + 1]]
+    if BLOCKS[B][OWN + 1] == SIN:
         return by[0] + gradient, by[1]
     else:
         return by[0], by[1] + gradient
 
 
 @triton.jit
-def depends(PHASE: tl.constexpr, COORDINATE: tl.constexpr):
-    """Whether a phase depends on a coordinate."""
-    return PHASE[2] == OBLIQUE or PHASE[2] == COORDINATE
-
-
-@triton.jit
-def along_coordinate(by_phase, COORDINATE: tl.constexpr, PHASE: tl.constexpr, WIDE: tl.constexpr, table, width, lanes):
-    """Gradient by a coordinate through a phase, summed over its scales: [points]."""
-    plane = COORDINATE if WIDE else 2 * COORDINATE
-    u = tl.load(table + plane * width + indices(PHASE, lanes)).to(tl.float32)
-    return tl.sum(by_phase * u[None, :], 1)
+def along_coordinate(
+    by_phase,
+    COORDINATE: tl.constexpr,
+    PHASES: tl.constexpr,
+    P: tl.constexpr,
+    DIMENSIONS: tl.constexpr,
+    WIDE: tl.constexpr,
+    table,
+    width,
+    lanes,
+):
+    """Gradient by a coordinate through a phase, summed over its scales: [points]; or 0."""
+    if COORDINATE < DIMENSIONS and (PHASES[P][2] == OBLIQUE or PHASES[P][2] == COORDINATE):
+        plane = COORDINATE if WIDE else 2 * COORDINATE
+        u = tl.load(table + plane * width + indices(PHASES, P, lanes)).to(tl.float32)
+        return tl.sum(by_phase * u[None, :], 1)
+    else:
+        return 0.0
 
 
 @triton.jit

@@ -1,0 +1,13 @@
+"""Where Triton's kernels run: on a CUDA device, or on the CPU by Triton's interpreter if TRITON_INTERPRET=1 is set."""
+
+import pytest
+import torch
+
+from locenc.kernels.choice import interpreted, missing
+
+
+def triton_device() -> torch.device:
+    """The device for tensors; skips where there is none."""
+    if reason := missing("triton"):
+        pytest.skip(f"{reason}; TRITON_INTERPRET=1 runs Triton's kernels on the CPU", allow_module_level=True)
+    return torch.device("cpu" if interpreted() else "cuda")
