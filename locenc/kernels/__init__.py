@@ -52,6 +52,7 @@ sinusoids = Operator(
     reference=reference.sinusoids,
     columns=_columns,
     kernels={"numba": "locenc.kernels.numba_sinusoids", "triton": "locenc.kernels.triton_sinusoids"},
+    learned=(0,),
 )
 
 #: These, then a linear layer and an activation (`locenc.kernels.activations`), of which the features never exist.

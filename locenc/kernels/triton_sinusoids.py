@@ -11,8 +11,9 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from locenc.kernels import triton_outer, triton_shapes
+from locenc.kernels import reference, triton_outer, triton_shapes
 from locenc.kernels.triton_coordinates import coordinates, split, to_degrees
+from locenc.kernels.triton_frequencies import by_frequencies
 from locenc.kernels.triton_launch import blocks, empty, launch
 from locenc.kernels.triton_plan import plan
 from locenc.kernels.triton_waves import (
@@ -156,3 +157,17 @@ def backward(
     for outer in spec.outers:
         triton_outer.backward(gradient, planes, table, frequencies, outer, spec, amplitude, slopes)
     return to_degrees(lonlat, spec.kind, slopes)
+
+
+def backward_arguments(
+    gradient: Tensor, lonlat: Tensor, frequencies: Tensor, fields: Sequence[int], amplitude: float, dtype: torch.dtype
+) -> list[Tensor]:
+    """Gradient of the frequencies; where every scale meets every other (dfs), by the reference."""
+    spec = plan(tuple(fields))
+    if spec.outers:
+        with torch.enable_grad():
+            learned = frequencies.detach().requires_grad_()
+            features = reference.sinusoids(lonlat.detach(), learned, fields, amplitude, dtype)
+        return list(torch.autograd.grad(features, learned, gradient))
+    planes, table = coordinates(lonlat, spec.kind, spec.wide), split(frequencies, spec.wide)
+    return [by_frequencies(gradient, planes, table, frequencies, spec, amplitude)]
