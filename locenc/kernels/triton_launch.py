@@ -85,3 +85,11 @@ def empty(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> Tensor:
 def blocks(count: int, size: int) -> int:
     """How many blocks of a size hold so many."""
     return -(-count // size)
+
+
+def input_precision(dtype: torch.dtype) -> str:
+    """How ``tl.dot`` multiplies numbers of a dtype: float32 exactly, or as tf32 where torch's products may be."""
+    matmul = torch.backends.cuda.matmul
+    new = hasattr(matmul, "fp32_precision")  # from torch 2.9 on, where the older spelling may raise
+    allowed = matmul.fp32_precision == "tf32" if new else matmul.allow_tf32
+    return "tf32" if allowed and dtype == torch.float32 else "ieee"
