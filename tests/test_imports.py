@@ -29,7 +29,7 @@ ROWS = [
     | {f"locenc.kernels.triton_{name}_linear" for name in ("sinusoids", "harmonics")},
     {f"locenc.kernels.triton_{name}" for name in ("outer", "legendre", "weights", "frequencies")},
     {f"locenc.kernels.triton_{name}" for name in ("waves", "plan", "coordinates", "activation")},
-    {f"locenc.kernels.triton_{name}" for name in ("launch", "shapes", "sincos")},
+    {f"locenc.kernels.triton_{name}" for name in ("launch", "shapes", "sincos", "exp")},
     {f"locenc.kernels.numba_{name}" for name in ("single_scale", "sphere", "exp", "distances", "hilbert")}
     | {"locenc.kernels.sinusoid_plan", "locenc.kernels.panels"},
     {f"locenc.kernels.reference{part}" for part in ("", "_harmonics", "_rbf", "_voronoi")}

@@ -59,3 +59,14 @@ def pull_back(device: torch.device, scales: int) -> Tile:
     """Of gradients by coordinates: a program sums over all scales."""
     lanes = min(32, triton.next_power_of_2(scales))
     return Tile(1024 // lanes if lanes >= 16 else 128, lanes, 4)
+
+
+def radial_basis(device: torch.device, anchors: int) -> Tile:
+    """Of radial basis functions: as `encode`, with few lanes beyond the last anchor."""
+    lanes = min((64, 32, 16), key=lambda lanes: -(-anchors // lanes) * lanes)
+    return Tile(2048 // lanes, lanes, 4)
+
+
+def radial_basis_pull_back(device: torch.device, anchors: int) -> Tile:
+    """Of their gradients: as `pull_back`."""
+    return Tile(32, 32, 4)
