@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from locenc.kernels import chunks, memory
+from locenc.kernels.operator import watched
 from locenc.position import PositionEncoder
 from locenc.tiled import TILE, says
 
@@ -50,6 +51,7 @@ def known(network: nn.Module) -> bool:
         isinstance(layer, nn.Linear)
         and type(layer).forward is nn.Linear.forward
         and says(network, "after_first") is not None
+        and all(part._compiled_call_impl is None for part in (network, layer))
     )
 
 
@@ -61,7 +63,7 @@ def passes(position: PositionEncoder, network: Any, lonlat: Tensor) -> Callable[
     layer = network.first_linear
     source = _Source.of(position, layer.weight.dtype)
     hidden = _applied(_FirstLayer, lonlat, layer.weight, layer.bias, source)
-    version = hidden._version
+    version = noted(hidden)
 
     def embed() -> Tensor:
         check_unchanged(hidden, version)
@@ -71,9 +73,14 @@ def passes(position: PositionEncoder, network: Any, lonlat: Tensor) -> Callable[
     return embed
 
 
-def check_unchanged(hidden: Tensor, version: int) -> None:
+def noted(hidden: Tensor) -> int | None:
+    """Version of what the first layer gave; None where torch counts none."""
+    return None if watched() or hidden.is_inference() else hidden._version
+
+
+def check_unchanged(hidden: Tensor, version: int | None) -> None:
     """Raise if a pass has changed what the first layer gave, which the next one needs."""
-    if hidden._version != version:
+    if version is not None and hidden._version != version:
         raise RuntimeError("after_first must leave hidden as it is, since several passes share it; see locenc.networks")
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from locenc import kernels
 from locenc._names import check_count, unknown
 from locenc.kernels.reference_harmonics import tables
-from locenc.position import PositionEncoder
+from locenc.position import Layer, PositionEncoder
 
 NORMALIZATIONS = ("orthonormal", "satclip")
 
@@ -66,3 +66,9 @@ class SphericalHarmonics(PositionEncoder):
     def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference_harmonics.spherical_harmonics`."""
         return kernels.spherical_harmonics(lonlat, self.recurrence, self.scale, dtype, out=out)
+
+    def linear(self, lonlat: Tensor, layer: Layer) -> Tensor | None:
+        """See `locenc.position.PositionEncoder.linear`."""
+        return kernels.spherical_harmonics_linear.fused(
+            lonlat, self.recurrence, self.scale, *layer, layer.weight.dtype
+        )

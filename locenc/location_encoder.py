@@ -8,12 +8,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from locenc import first_layer
+from locenc import first_layer, fused
 from locenc._weights import write_folder
 from locenc.coords import check_form, check_values
 from locenc.kernels.choice import backend as use
 from locenc.kernels.memory import check_out
-from locenc.kernels.operator import concrete
+from locenc.kernels.operator import concrete, watched
 from locenc.tiled import TILE, acts_on_rows, gradients, hooked, infer, undisturbed
 
 
@@ -117,27 +117,31 @@ class LocationEncoder(nn.Module):
 
         Notes
         -----
-        On the CPU the features of many points never exist all at once: they are made by tiles, and in inference so is
-        all that the network does; `locenc.networks` says what a network must promise. The last digits may depend on the
-        batch and the number of threads, since matrix products round small batches otherwise; with `locenc.embed` they
-        do not.
+        The features of many points never exist all at once. On the CPU they are made by tiles, and in inference so is
+        all that the network does; on CUDA they stay in registers, from where the first layer takes them.
+        `locenc.networks` says what a network must promise. The last digits may depend on the batch and the number of
+        threads, since matrix products round small batches otherwise; with `locenc.embed` they do not.
         """
         with nullcontext() if backend is None else use(backend):
             if out is not None:
                 check_form(lonlat)
                 if gradients(self.position, self.network, lonlat):
                     raise ValueError("out= keeps no gradients, but weights or lonlat require them: use torch.no_grad()")
-            embedding = None if inputs else self._by_tiles(lonlat, check, out)
-            if embedding is None:
+            if not inputs and (embedding := self._by_tiles(lonlat, check, out)) is not None:
+                return embedding
+            embed = None if inputs else self._fused(lonlat, check)
+            if embed is None:
                 features = self.position(lonlat, dtype=self.feature_dtype, check=check, **inputs)
                 embedding = self.network(features)
-                if out is not None:
-                    check_out(out, tuple(embedding.shape), embedding.dtype, lonlat)
-                    return out.copy_(embedding)
+            else:
+                embedding = embed()
+            if out is not None:
+                check_out(out, tuple(embedding.shape), embedding.dtype, lonlat)
+                return out.copy_(embedding)
         return embedding
 
     def _by_tiles(self, lonlat: Tensor, check: bool | None, out: Tensor | None) -> Tensor | None:
-        """What `forward` gives, or None where coordinates, modules or circumstances want it in one piece."""
+        """What `forward` gives, or None where coordinates, modules or circumstances want it otherwise."""
         position, network = self.position, self.network
         if not concrete(lonlat) or lonlat.numel() <= 2 * TILE or not undisturbed(position, network, lonlat):
             return None
@@ -150,13 +154,22 @@ class LocationEncoder(nn.Module):
             return first_layer.embed(position, network, points).reshape(*leading, self.dim)
         return infer(position, network, points, dtype, leading, out)
 
+    def _fused(self, lonlat: Tensor, check: bool | None) -> Callable[[], Tensor] | None:
+        """Passes with the first layer fused; None where it cannot be."""
+        if not fused.can(self.position, self.network, lonlat):
+            return None
+        points, leading = self._points(lonlat, check)
+        return fused.passes(self.position, self.network, points, leading, self.feature_dtype)
+
     def _points(self, lonlat: Tensor, check: bool | None) -> tuple[Tensor, torch.Size]:
         """Checked points ``(N, 2)``, and their leading axes."""
         check_form(lonlat)
-        if check is None or check:
+        if check is None:
+            check = lonlat.is_cpu and not watched()
+        if check:
             check_values(lonlat)
         points = lonlat if lonlat.dtype.is_floating_point else lonlat.to(torch.float64)
-        if points.is_inference() and not torch.is_inference_mode_enabled():
+        if not watched() and points.is_inference() and not torch.is_inference_mode_enabled():
             points = points.clone()  # autograd keeps no tensors of inference mode
         return points.reshape(-1, 2), lonlat.shape[:-1]
 
@@ -171,31 +184,30 @@ class LocationEncoder(nn.Module):
         Returns
         -------
         callable
-            Without arguments; each call gives what ``encoder(lonlat)`` gives, with new masks. On the CPU the features
-            and the first layer are computed once, where the network says which layer that is (`locenc.networks`).
+            Without arguments; each call gives what ``encoder(lonlat)`` gives, with new masks. The features and the
+            first layer are computed once, where the network says which layer that is (`locenc.networks`), on the CPU
+            and where kernels make both at once.
         """
         position, network = self.position, self.network
-        if (
-            type(self).forward is not LocationEncoder.forward
-            or not undisturbed(position, network, lonlat)
-            or hooked(self)
-            or not first_layer.known(network)
-        ):
+        own = type(self).forward is LocationEncoder.forward and not hooked(self)
+        if own and (embed := self._fused(lonlat, check)) is not None:
+            return embed
+        if not own or not undisturbed(position, network, lonlat) or not first_layer.known(network):
             return lambda: cast(Tensor, self(lonlat, check=check))
         if first_layer.fits(position, network, lonlat, self.feature_dtype):
             points, leading = self._points(lonlat, check)
-            fused = first_layer.passes(position, network, points)
-            return lambda: fused().reshape(*leading, self.dim)
+            by_tiles = first_layer.passes(position, network, points)
+            return lambda: by_tiles().reshape(*leading, self.dim)
         features = position(lonlat, dtype=self.feature_dtype, check=check)
         hidden = network.first_linear(features)  # type: ignore[operator]
-        version = hidden._version
+        version = first_layer.noted(hidden)
 
-        def embed() -> Tensor:
+        def again() -> Tensor:
             first_layer.check_unchanged(hidden, version)
             embedding: Tensor = network.after_first(hidden, lambda other: other + features)  # type: ignore[operator]
             return embedding
 
-        return embed
+        return again
 
     @property
     def feature_dtype(self) -> torch.dtype | None:

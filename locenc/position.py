@@ -4,17 +4,27 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from locenc.coords import check_form, check_values
+from locenc.kernels import activations
 from locenc.kernels.choice import backend as use
 from locenc.kernels.choice import default, forced
 from locenc.kernels.chunks import CHUNK
 from locenc.kernels.memory import check_out
 from locenc.kernels.operator import watched
+
+
+class Layer(NamedTuple):
+    """A linear layer and what follows: weight ``(H, F)``, bias ``(H,)``, and one of `locenc.kernels.activations`."""
+
+    weight: Tensor
+    bias: Tensor | None
+    activation: int = activations.NONE
+    parameter: float = 0.0
 
 
 class PositionEncoder(nn.Module):
@@ -52,6 +62,23 @@ class PositionEncoder(nn.Module):
     @abstractmethod
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """Features of ``(N, 2)`` checked coordinates: ``(N, F)`` in ``dtype``."""
+
+    def linear(self, lonlat: Tensor, layer: Layer) -> Tensor | None:
+        """Features of ``(N, 2)`` checked coordinates through a linear layer, of which they never exist in memory.
+
+        Parameters
+        ----------
+        lonlat : Tensor
+            As in `features`.
+        layer : Layer
+            Features and result have its weight's dtype.
+
+        Returns
+        -------
+        Tensor or None
+            ``(N, H)``; None where nothing makes both at once. Implementing it is optional.
+        """
+        return None
 
     def forward(
         self,

@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from locenc import kernels
 from locenc._names import check_count
 from locenc.kernels.layout import COS, ELEMENTWISE, EQUAL_EARTH, FAR, LONLAT, OBLIQUE, ONE, SIN
 from locenc.kernels.reference import exact
-from locenc.position import PositionEncoder
+from locenc.waves import Waves
 
 WORLD = (-180.0, 180.0, -90.0, 90.0)
 
@@ -33,7 +32,7 @@ def check_extent(extent: Sequence[float]) -> tuple[float, float, float, float]:
     return west, east, south, north
 
 
-class RandomFourier(PositionEncoder):
+class RandomFourier(Waves):
     """Random Fourier features of the plane: sqrt(2/S) cos(W x + b), x the coordinates scaled to [-1, 1].
 
     Columns jump at the antimeridian and depend on longitude at the poles, as the published models do.
@@ -56,7 +55,6 @@ class RandomFourier(PositionEncoder):
     Rahimi & Recht 2007, "Random features for large-scale kernel machines", NeurIPS; as in TorchSpatial.
     """
 
-    writes_out = True
     directions: Tensor
     shift: Tensor
     half_turns: Tensor
@@ -84,15 +82,15 @@ class RandomFourier(PositionEncoder):
         rows = [[2 / width, 0, 0], [0, 2 / height, 0], [-(east + west) / width, -(north + south) / height, 1]]
         self.register_constant("half_turns", torch.tensor(rows, dtype=torch.float64, device="cpu") / math.pi)
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
-        """See `locenc.kernels.reference.sinusoids`."""
+    def waves(self) -> tuple[Tensor, tuple[int, ...], float]:
+        """Directions in half turns per degree, with their shifts."""
         drawn = torch.cat([self.directions, self.shift[None]]).to(torch.float64)
         frequencies = (self.half_turns @ drawn).T
         layout = (LONLAT, FAR, 1, self.out_dim, OBLIQUE, ELEMENTWISE, 0, COS, 0, ONE)
-        return kernels.sinusoids(lonlat, frequencies, layout, math.sqrt(2 / self.out_dim), dtype, out=out)
+        return frequencies, layout, math.sqrt(2 / self.out_dim)
 
 
-class EqualEarthFourier(PositionEncoder):
+class EqualEarthFourier(Waves):
     """GeoCLIP's features: random Fourier features of the Equal Earth projection at several widths.
 
     For each width, cosines then sines of 2π b·(x, y), (x, y) the projection scaled to about [-1, 1]. Places at ±180 are
@@ -117,7 +115,6 @@ class EqualEarthFourier(PositionEncoder):
     #: The package's scale of the projection, in units of radii of the sphere.
     SCALE = 66.50336 / 180
 
-    writes_out = True
     directions: Tensor
 
     def __init__(
@@ -141,10 +138,10 @@ class EqualEarthFourier(PositionEncoder):
         widths = torch.tensor(sigmas, dtype=torch.float64, device="cpu")
         self.register_buffer("directions", drawn * widths[:, None, None])
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
-        """See `locenc.kernels.reference.sinusoids`."""
+    def waves(self) -> tuple[Tensor, tuple[int, ...], float]:
+        """Directions in half turns per radius of the sphere."""
         widths, count, _ = self.directions.shape
         frequencies = self.directions.to(torch.float64).flatten(0, 1) * exact(2 * self.SCALE)
         blocks = [(ELEMENTWISE, width, function, 0, ONE) for width in range(widths) for function in (COS, SIN)]
         layout = (EQUAL_EARTH, FAR, widths, *[count, OBLIQUE] * widths, *(field for block in blocks for field in block))
-        return kernels.sinusoids(lonlat, frequencies, layout, 1.0, dtype, out=out)
+        return frequencies, layout, 1.0

@@ -10,16 +10,15 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from locenc import kernels
 from locenc._names import check_count, unknown
 from locenc.coords import KM_PER_DEGREE
 from locenc.kernels.layout import LONLAT
-from locenc.position import PositionEncoder
 from locenc.scales import Scales, geometric, odd, positive_km, power
 from locenc.spec import DIGITS, PI, Spec, cos, outer, phase, sin
+from locenc.waves import Waves
 
 
-class Sinusoidal(PositionEncoder):
+class Sinusoidal(Waves):
     """Products of sines and cosines of linear phases of (longitude, latitude).
 
     Parameters
@@ -35,7 +34,6 @@ class Sinusoidal(PositionEncoder):
     follows. It is rebuilt from the options, so the module's ``state_dict`` is empty.
     """
 
-    writes_out = True
     frequencies: Tensor
 
     def __init__(self, spec: Spec, *, dtype: torch.dtype | None = None) -> None:
@@ -49,9 +47,9 @@ class Sinusoidal(PositionEncoder):
         finest = float(self._constants["frequencies"][:, 0].abs().max())
         return 2 * KM_PER_DEGREE / (finest if self._layout[0] == LONLAT else math.radians(finest))
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
-        """See `locenc.kernels.reference.sinusoids`."""
-        return kernels.sinusoids(lonlat, self.frequencies, self._layout, 1.0, dtype, out=out)
+    def waves(self) -> tuple[Tensor, tuple[int, ...], float]:
+        """Lowered from the spec."""
+        return self.frequencies, self._layout, 1.0
 
 
 def sphere_c(scales: Scales) -> Spec:

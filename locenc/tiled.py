@@ -36,11 +36,18 @@ def undisturbed(position: nn.Module, network: nn.Module, lonlat: Tensor) -> Type
     return (
         concrete(lonlat)
         and lonlat.is_cpu
-        and forced() != "reference"
-        and isinstance(position, PositionEncoder)
-        and type(position).forward is PositionEncoder.forward
+        and forced() in (None, "numba")
         and forward_ad._current_level < 0
         and not torch._C._len_torch_function_stack()
+        and bare(position, network)
+    )
+
+
+def bare(position: nn.Module, network: nn.Module) -> TypeGuard[PositionEncoder]:
+    """Whether nothing runs when the modules are called but what their classes say."""
+    return (
+        isinstance(position, PositionEncoder)
+        and type(position).forward is PositionEncoder.forward
         and not nn.modules.module._has_any_global_hook()  # type: ignore[no-untyped-call]
         and not any(map(hooked, chain(position.modules(), network.modules())))
     )
@@ -81,12 +88,12 @@ def _declares_rowwise(module: nn.Module) -> bool:
     return bool(own if own is not None else says(module, "rowwise"))
 
 
-def says(module: nn.Module, name: str) -> object:
-    """A class's attribute; None if a class below it, which may not know of it, has a forward of its own."""
+def says(module: nn.Module, name: str, *, unless: tuple[str, ...] = ("forward",)) -> object:
+    """A class's attribute; None if a class below it, which may not know of it, has one of ``unless`` of its own."""
     for kind in type(module).__mro__:
         if name in vars(kind):
             return vars(kind)[name]
-        if "forward" in vars(kind):
+        if any(other in vars(kind) for other in unless):
             break
     return None
 

@@ -7,7 +7,6 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from locenc import kernels
 from locenc._names import unknown
 from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, NEAR, OBLIQUE, ONE, SIN
 from locenc.kernels.memory import check_out
@@ -15,14 +14,14 @@ from locenc.position import PositionEncoder
 from locenc.random_fourier import WORLD, check_extent
 from locenc.sinusoidal import Sinusoidal
 from locenc.spec import DIGITS, Spec, cos, phase, sin
+from locenc.waves import Waves
 
 CONVENTIONS = ("torchspatial", "satclip")
 
 
-class WrapInExtent(PositionEncoder):
+class WrapInExtent(Waves):
     """TorchSpatial's wrap with an extent other than the world: sin πx, sin πy, cos πx, cos πy, x and y in [-1, 1]."""
 
-    writes_out = True
     frequencies: Tensor
 
     def __init__(self, extent: tuple[float, float, float, float], *, dtype: torch.dtype | None = None) -> None:
@@ -34,11 +33,11 @@ class WrapInExtent(PositionEncoder):
         ]
         self.register_constant("frequencies", torch.tensor(rows, dtype=torch.float64, device="cpu"))
 
-    def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
-        """See `locenc.kernels.reference.sinusoids`."""
+    def waves(self) -> tuple[Tensor, tuple[int, ...], float]:
+        """One phase for each coordinate, with a shift."""
         blocks = [(ELEMENTWISE, axis, function, 0, ONE) for function in (SIN, COS) for axis in (0, 1)]
         layout = (LONLAT, NEAR, 2, 1, OBLIQUE, 1, OBLIQUE, *(field for block in blocks for field in block))
-        return kernels.sinusoids(lonlat, self.frequencies, layout, 1.0, dtype, out=out)
+        return self.frequencies, layout, 1.0
 
 
 class WrapWithDate(PositionEncoder):

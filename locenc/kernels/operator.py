@@ -115,6 +115,10 @@ class Operator:
             return cast(Tensor, self._function.apply(lonlat, *arguments))
         return self._forward(lonlat, *arguments, out=out)
 
+    def fused(self, lonlat: Tensor, *arguments: Any) -> Tensor | None:
+        """What a call gives, or None where the reference would make it: who can then does it in another way."""
+        return None if self._wants_reference(lonlat, arguments) else self(lonlat, *arguments)
+
     def _wants_reference(self, lonlat: Tensor, arguments: tuple[Any, ...]) -> bool:
         name = chosen(lonlat.device.type)
         if not self._runs(name, arguments) or torch.compiler.is_exporting():
