@@ -70,3 +70,15 @@ def radial_basis(device: torch.device, anchors: int) -> Tile:
 def radial_basis_pull_back(device: torch.device, anchors: int) -> Tile:
     """Of their gradients; twice the points spill 8 bytes on 8.6."""
     return Tile(16, 32, 4)
+
+
+def harmonics(device: torch.device, degrees: int) -> Tile:
+    """Of kernels that write spherical harmonics: two blocks of orders hold all, up to 512; counted."""
+    lanes = min(256, max(8, triton.next_power_of_2(degrees) // 2))
+    return Tile(max(4, 1024 // lanes), lanes, 4)
+
+
+def harmonics_pull_back(device: torch.device, degrees: int) -> Tile:
+    """Of their gradients; counted."""
+    lanes = min((32, 16, 8), key=lambda lanes: -(-degrees // lanes) * lanes)
+    return Tile(1024 // lanes, lanes, 4)
