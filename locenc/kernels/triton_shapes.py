@@ -72,6 +72,52 @@ def radial_basis_pull_back(device: torch.device, anchors: int) -> Tile:
     return Tile(16, 32, 4)
 
 
+#: Points of the parts whose sums are added to a weight's gradient: any tile's are a divisor.
+PART = 128
+
+
+class Layer(NamedTuple):
+    """Points, columns of the layer and scales of a program that multiplies, its warps and stages.
+
+    ``programs``, if not 0: so many fill the card, and the weight stays in shared memory while each takes tile by tile.
+    """
+
+    points: int
+    columns: int
+    scales: int
+    warps: int
+    stages: int
+    programs: int = 0
+
+
+def _lanes(scales: int, most: int) -> int:
+    """Scales at a time: at least 16, a power of 2, with few beyond the last one."""
+    return most if most <= 16 or -(-scales // 16) % 2 == 0 else 16
+
+
+def linear(device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int) -> Layer:
+    """Of features with a layer of so many columns; ``blocks`` of ``scales`` columns each, 0 if they are too many."""
+    columns = max(16, min(128, triton.next_power_of_2(hidden)))
+    if dtype == torch.float32 and precision == "ieee":
+        return Layer(64, columns, 16, 8, 1)
+    lanes = _lanes(scales, 32 if dtype.itemsize == 2 else 16)
+    return Layer(128, columns, lanes, 8, 2, 264 if 0 < blocks * scales <= 192 else 0)
+
+
+def linear_weights(
+    device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int
+) -> Layer:
+    """Of gradients by a layer's weight, ``blocks`` of ``scales`` columns together."""
+    return Layer(32, max(16, min(64, triton.next_power_of_2(hidden))), _lanes(scales, 32), 4, 2)
+
+
+def linear_slopes(
+    device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int
+) -> Layer:
+    """Of gradients by coordinates through a layer, ``blocks`` of ``scales`` columns together."""
+    return Layer(64, max(16, min(64, triton.next_power_of_2(hidden))), _lanes(scales, 32), 4, 2)
+
+
 def harmonics(device: torch.device, degrees: int) -> Tile:
     """Of kernels that write spherical harmonics: two blocks of orders hold all, up to 512; counted."""
     lanes = min(256, max(8, triton.next_power_of_2(degrees) // 2))
