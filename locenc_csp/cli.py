@@ -4,10 +4,13 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from locenc_csp.import_recipes import Import, ImportTable
 from locenc_csp.recipes import Data, Demo, Evaluate, Features, Finetune, Pretrain
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "data": Data,
+    "import": Import,
+    "import-table": ImportTable,
     "features": Features,
     "pretrain": Pretrain,
     "finetune": Finetune,
@@ -49,6 +52,22 @@ def _data(recipe: Data) -> None:
     build_data(recipe)
 
 
+def _import(recipe: Import | ImportTable) -> None:
+    from locenc_csp.datasets.importing import import_published, import_table
+
+    done = import_published(recipe) if isinstance(recipe, Import) else import_table(recipe)
+    roles = ", ".join(f"{count} {name}" for name, count in done.meta["rows"].items())
+    print(f"{done.meta['title']}: {done.meta['num_rows']} rows{f' ({roles})' if roles else ''}")
+    print(f"  {len(done.meta['classes'])} classes; {done.meta['without_location']} rows without a location, kept")
+    print(f"table: {done.table}")
+    if done.features is not None:
+        print(f"features: {done.features}")
+    for path in done.probabilities.values():
+        print(f"P(class | image): {path}")
+    if "terms" in done.meta:
+        print(f"terms: {done.meta['terms']}")
+
+
 def _features(recipe: Features) -> None:
     from locenc_csp.building import build_features
 
@@ -87,6 +106,8 @@ def _demo(recipe: Demo) -> None:
 
 _RUN: dict[type[Any], Callable[[Any], None]] = {
     Data: _data,
+    Import: _import,
+    ImportTable: _import,
     Features: _features,
     Pretrain: _pretrain,
     Finetune: _finetune,

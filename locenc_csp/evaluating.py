@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locenc._files import write_text
+from locenc._names import and_more
+from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.datasets.table import PlaceTable, read_table
 from locenc_csp.evaluation import choose_weights, multiply_prior, scores
 from locenc_csp.features import open_features
@@ -74,7 +76,8 @@ def compare(location: Probabilities, image: Probabilities | None, task: Task, ta
     Parameters
     ----------
     location, image : array (val rows + test rows, K)
-        Probabilities, val rows first; rows without a location are not looked at.
+        Probabilities, val rows first; rows without a location are not looked at. Val rows of ``image`` that hold NaN
+        are left out where weights are chosen.
     task : Task
         Labels and rows.
     table : PlaceTable
@@ -94,8 +97,9 @@ def compare(location: Probabilities, image: Probabilities | None, task: Task, ta
         product = multiply_prior(image[num_val:], location[num_val:], has_location=placed)
         result["scores"]["image"] = _scores(image[num_val:], test)
         result["scores"]["product"] = _scores(product, test)
-        if num_val:
-            weights = choose_weights(image[:num_val], location[:num_val], codes[task.val])
+        seen = np.flatnonzero(~np.isnan(image[:num_val]).any(axis=1))  # others' classifiers may lack val rows
+        if len(seen):
+            weights = choose_weights(image[seen], location[seen], codes[task.val[seen]])
             weighted = multiply_prior(image[num_val:], location[num_val:], has_location=placed, **weights._asdict())
             result["scores"]["weighted"] = _scores(weighted, test)
             result["weights"] = weights._asdict()
@@ -111,6 +115,8 @@ def _image_probabilities(
     recipe: Evaluate, table: PlaceTable, task: Task, rows: NDArray[np.int64], result: dict[str, Any]
 ) -> Probabilities | None:
     num_classes = len(task.labels.classes)
+    if recipe.image_probabilities is not None and recipe.image_probabilities.is_dir():
+        return _imported_probabilities(recipe.image_probabilities, table, task, rows)
     if recipe.image_probabilities is not None:
         return _read_probabilities(recipe.image_probabilities, len(table), num_classes)[rows]
     if recipe.features is None:
@@ -126,6 +132,19 @@ def _image_probabilities(
         rows=rows,
         num_classes=num_classes,
     )
+
+
+def _imported_probabilities(folder: Path, table: PlaceTable, task: Task, rows: NDArray[np.int64]) -> Probabilities:
+    """P(y | image) that `locenc-csp import` has stored; NaN in val rows that the classifier was not run on."""
+    probabilities = open_probabilities(folder).of(table.ids[rows], task.labels.classes)
+    lacking = np.flatnonzero(np.isnan(probabilities[len(task.val) :]).any(axis=1))
+    if len(lacking):
+        row = task.test[lacking[0]]
+        raise ValueError(
+            f"{folder} has no P(y | image) for test row {row} ({table.ids[row]}){and_more(len(lacking))}: were "
+            "they imported with this table, and is the split the published one (--split official)?"
+        )
+    return probabilities
 
 
 def _read_probabilities(path: Path, num_rows: int, num_classes: int) -> Probabilities:

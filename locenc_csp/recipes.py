@@ -217,7 +217,7 @@ class Evaluate:
     features: Path | None = None
     """Folder of image features; an image classifier is trained on the run's own labels."""
     image_probabilities: Path | None = None
-    """NumPy file (N, K) of P(y|image) for every row of the table, instead of features."""
+    """P(y|image) instead of features: a folder that `import` made, or a NumPy file (N, K) for every row."""
     out: Path | None = None
     """JSON file of the scores; `scores.json` in the run unless given."""
 

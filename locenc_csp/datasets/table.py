@@ -13,6 +13,7 @@ from locenc._extras import require
 from locenc._files import atomic_write
 from locenc._names import and_more, unknown
 from locenc.coords import check_lonlat
+from locenc_csp.datasets.arrow_files import read_parquet, text_or_numbers
 
 __all__ = ["SPLITS", "Labels", "PlaceTable", "read_table", "write_table"]
 
@@ -178,24 +179,17 @@ def read_table(path: str | Path) -> PlaceTable:
         If it is no Parquet file or a damaged one, a required column is missing (those found are named), or as
         `PlaceTable`.
     """
-    parquet = require("pyarrow.parquet", extra="csp")
-    arrow = require("pyarrow", extra="csp")
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no table at {path}: expected a Parquet file with the columns id, lon, lat and labels")
-    try:
-        with arrow.OSFile(str(path)) as file:  # a Python file, read by Arrow's threads, can abort the process
-            data = parquet.read_table(file, page_checksum_verification=True)
-        data.validate(full=True)
-    except (arrow.ArrowException, OSError) as error:
-        raise ValueError(f"{path} is not a readable Parquet file, or damaged: {error}") from error
+    data = read_parquet(path)
     missing = [name for name in REQUIRED if name not in data.column_names]
     if missing:
         raise ValueError(f"{path} lacks the column {', '.join(missing)}; columns found: {', '.join(data.column_names)}")
     gaps = np.flatnonzero(data.column("id").is_null().to_numpy())
     if len(gaps):
         raise ValueError(f"{path}: every place needs an id, but row {gaps[0]} has none{and_more(len(gaps))}")
-    columns = {name: _to_numpy(arrow, data.column(name)) for name in data.column_names}
+    columns = {name: text_or_numbers(data.column(name)) for name in data.column_names}
     for name in ("lon", "lat"):
         column = columns[name]
         if column is None or column.dtype.kind not in "fiu":
@@ -236,26 +230,6 @@ def write_table(table: PlaceTable, path: str | Path) -> None:
             parquet.write_table(data, file, compression="zstd", write_page_checksum=True)
 
     atomic_write(path, write)
-
-
-def _to_numpy(arrow: Any, column: Any) -> NDArray[Any] | None:
-    """An Arrow column as text or numbers; None for other types."""
-    if arrow.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    kind = column.type
-    if kind in _text_types(arrow):
-        return np.array(["" if value is None else value for value in column.to_pylist()], dtype=np.str_)
-    if arrow.types.is_boolean(kind):
-        column = column.cast(arrow.int8())
-    elif not (arrow.types.is_integer(kind) or arrow.types.is_floating(kind)):
-        return None
-    values: NDArray[Any] = column.to_numpy()
-    return values
-
-
-def _text_types(arrow: Any) -> list[Any]:
-    names = ("string", "large_string", "string_view")  # the last one since Arrow 16
-    return [getattr(arrow, name)() for name in names if hasattr(arrow, name)]
 
 
 def _check_shapes(table: PlaceTable) -> None:

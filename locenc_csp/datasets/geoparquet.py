@@ -1,0 +1,115 @@
+"""Points out of a GeoParquet file, with Arrow alone.
+
+The file's metadata name the geometry column, its encoding (well-known binary, or a struct of x and y) and its
+coordinate reference system (GeoParquet 1.1; longitude and latitude, OGC:CRS84, unless another is given).
+"""
+
+import json
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locenc._extras import require
+from locenc._names import and_more
+
+__all__ = ["point_column", "read_points"]
+
+POINT_BYTES = 21  # byte order, type (uint32), x, y (float64)
+POINT, POINT_Z, POINT_M, POINT_ZM = 1, 1001, 2001, 3001
+EWKB_FLAGS = 0xE0000000  # Z, M and SRID, as PostGIS writes them
+DEGREES = {("OGC", "CRS84"), ("EPSG", "4326")}
+
+
+def point_column(data: Any) -> str | None:
+    """Name of the geometry column of a table; None if it has none.
+
+    Raises
+    ------
+    ValueError
+        If the coordinate reference system is not longitude and latitude in degrees on WGS 84.
+    """
+    described = _geo(data)
+    if described is None:
+        return None
+    name = str(described.get("primary_column", "geometry"))
+    if name not in data.column_names:
+        return None
+    settings = described.get("columns", {}).get(name, {})
+    crs = settings.get("crs", {"id": {"authority": "OGC", "code": "CRS84"}})
+    identity = crs.get("id", {}) if isinstance(crs, dict) else {}
+    if crs is not None and (str(identity.get("authority")), str(identity.get("code"))) not in DEGREES:
+        known = crs.get("name", "one without a name") if isinstance(crs, dict) else repr(crs)
+        raise ValueError(
+            f"the geometry is in {known}, not in longitude and latitude (EPSG:4326): transform it first, with "
+            "geopandas: frame.to_crs(4326).to_parquet(...)"
+        )
+    return name
+
+
+def read_points(data: Any, name: str) -> NDArray[np.float64]:
+    """Coordinates of a column of points: float64 (N, 2), NaN where the geometry is missing or empty.
+
+    Raises
+    ------
+    ValueError
+        If a geometry is no point; the first row is named.
+    """
+    arrow = require("pyarrow", extra="csp")
+    column = data.column(name).combine_chunks()
+    if hasattr(column, "storage"):
+        column = column.storage
+    missing = column.is_null().to_numpy(zero_copy_only=False)
+    if arrow.types.is_struct(column.type):
+        lonlat = np.stack([column.field(axis).to_numpy(zero_copy_only=False) for axis in ("x", "y")], axis=1)
+    elif arrow.types.is_binary(column.type) or arrow.types.is_large_binary(column.type):
+        lonlat = _from_wkb(column.cast(arrow.large_binary()), missing)
+    else:
+        raise ValueError(f"column {name!r} must hold points (well-known binary, or x and y), not {column.type}")
+    lonlat = lonlat.astype(np.float64)
+    lonlat[missing | np.isnan(lonlat).any(axis=1)] = np.nan
+    return lonlat
+
+
+def _from_wkb(column: Any, missing: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Coordinates of points in well-known binary, ISO or EWKB, of either byte order."""
+    _, offsets, values = column.buffers()
+    starts = np.frombuffer(offsets, dtype=np.int64)[column.offset :][: len(column) + 1]
+    raw = np.frombuffer(values, dtype=np.uint8) if values is not None else np.empty(0, dtype=np.uint8)
+    lonlat = np.full((len(column), 2), np.nan)
+    rows = np.flatnonzero(~missing)
+    _refuse(rows[np.diff(starts)[rows] < POINT_BYTES])
+    orders = raw[starts[rows]]
+    _refuse(rows[orders > 1])
+    for order, letter in ((1, "<"), (0, ">")):
+        here = rows[orders == order]
+        kinds = _fields(raw, starts[here] + 1, f"{letter}u4")
+        plain = kinds & ~np.uint32(EWKB_FLAGS)
+        _refuse(here[~np.isin(plain, (POINT, POINT_Z, POINT_M, POINT_ZM))])
+        first = starts[here] + 5 + 4 * ((kinds & np.uint32(0x20000000)) != 0)  # an SRID stands before the coordinates
+        lonlat[here, 0] = _fields(raw, first, f"{letter}f8")
+        lonlat[here, 1] = _fields(raw, first + 8, f"{letter}f8")
+    return lonlat
+
+
+def _refuse(rows: NDArray[np.int64]) -> None:
+    if len(rows):
+        raise ValueError(f"geometries must be points, but that of row {rows[0]} is none{and_more(len(rows))}")
+
+
+def _fields(raw: NDArray[np.uint8], starts: NDArray[np.int64], dtype: str) -> NDArray[Any]:
+    """Values of a type that begin at some bytes."""
+    width = np.dtype(dtype).itemsize
+    values: NDArray[Any] = raw[starts[:, None] + np.arange(width)].view(dtype)[:, 0]
+    return values
+
+
+def _geo(data: Any) -> dict[str, Any] | None:
+    described = (data.schema.metadata or {}).get(b"geo")
+    if described is None:
+        return None
+    try:
+        content = json.loads(described)
+    except ValueError as error:
+        raise ValueError(f"the file's geo metadata are damaged: {error}") from error
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,285 @@
+"""P(class | image) that others have computed: one folder, dense or sparse, its rows and columns known by name.
+
+A folder holds ``ids.npy`` (M,), ``meta.json`` with the class names of the columns, and either ``probabilities.npy``
+(M, K) float32 or the arrays of a sparse matrix (CSR): ``data.npy`` float32 and ``indices.npy`` int32, one entry for
+each value that is not 0, and ``indptr.npy`` int64 (M + 1). ``meta.json`` is written last.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from locenc._extras import require
+from locenc._files import read_json, write_array, write_text
+from locenc_csp._chunks import fill_array, open_array
+
+__all__ = ["ImageProbabilities", "Sparse", "first_fault", "open_probabilities", "read_sparse", "write_probabilities"]
+
+TOLERANCE = 1e-3  # how far a probability may pass 1, as in evaluation
+VALUES_PER_BLOCK = 4_000_000
+ARRAYS = ("data", "indices", "indptr")
+
+
+class Sparse(NamedTuple):
+    """A sparse matrix (CSR): row i has ``data[indptr[i]:indptr[i + 1]]`` in the columns ``indices`` there.
+
+    Attributes
+    ----------
+    data, indices : ndarray
+        float32 and int32, (number of values,).
+    indptr : ndarray
+        int64 (M + 1,).
+    num_columns : int
+        K.
+    """
+
+    data: NDArray[np.float32]
+    indices: NDArray[np.int32]
+    indptr: NDArray[np.int64]
+    num_columns: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(M, K)."""
+        return len(self.indptr) - 1, self.num_columns
+
+    def __len__(self) -> int:
+        """Count the rows."""
+        return len(self.indptr) - 1
+
+
+Matrix = NDArray[Any] | Sparse
+
+
+class ImageProbabilities(NamedTuple):
+    """Probabilities of M images, (M, K).
+
+    Attributes
+    ----------
+    values : ndarray or Sparse
+        Memory-mapped.
+    ids : ndarray
+        str (M,): ids of the places; places that the classifier was not run on are not among them.
+    classes : tuple of str
+        Names of the K columns.
+    meta : dict
+        Where they come from.
+    """
+
+    values: Matrix
+    ids: NDArray[np.str_]
+    classes: tuple[str, ...]
+    meta: dict[str, Any]
+
+    def of(self, ids: NDArray[np.str_], classes: Sequence[str]) -> NDArray[np.float32]:
+        """Probabilities of some places and classes.
+
+        Parameters
+        ----------
+        ids : ndarray
+            str (N,), of places.
+        classes : sequence of str
+            Names of C classes.
+
+        Returns
+        -------
+        ndarray
+            float32 (N, C), not normalised over the C classes. NaN in the rows of places that the classifier was not
+            run on. A row in which none of the classes has a probability says nothing and becomes 1 / C everywhere.
+
+        Raises
+        ------
+        ValueError
+            If the classifier does not know a class; the first is named.
+        """
+        place = {name: column for column, name in enumerate(self.classes)}
+        unknown = [name for name in classes if name not in place]
+        if unknown:
+            raise ValueError(
+                f"the image probabilities have no column for {len(unknown)} classes, {unknown[0]!r} the first of them: "
+                f"they were made for {len(self.classes)} classes, {', '.join(self.classes[:3])}, …"
+            )
+        order = np.argsort(self.ids)
+        found = np.minimum(np.searchsorted(self.ids, ids, sorter=order), max(len(order) - 1, 0))
+        rows = order[found] if len(order) else np.zeros(len(ids), np.int64)
+        known = self.ids[rows] == ids if len(order) else np.zeros(len(ids), bool)
+        result = np.full((len(ids), len(classes)), np.nan, dtype=np.float32)
+        columns = np.array([place[name] for name in classes], dtype=np.int64)
+        chosen = np.flatnonzero(known)
+        step = max(1, VALUES_PER_BLOCK // max(len(self.classes), 1))
+        for start in range(0, len(chosen), step):
+            block = chosen[start : start + step]
+            values = _dense(self.values, rows[block])[:, columns]
+            values[~values.any(axis=1)] = 1 / len(classes)
+            result[block] = values
+        return result
+
+
+def write_probabilities(
+    folder: str | Path,
+    parts: Sequence[Matrix],
+    *,
+    ids: NDArray[np.str_],
+    classes: Sequence[str],
+    meta: Mapping[str, Any],
+) -> None:
+    """Write probabilities, part after part, into a folder of our form.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Made if missing.
+    parts : sequence of ndarray or Sparse
+        Matrices with K columns each, checked by `first_fault`; sparse ones stay sparse where all are.
+    ids : ndarray
+        str (M,) of all rows.
+    classes : sequence of str
+        Names of the K columns.
+    meta : mapping
+        Where they come from; kept in ``meta.json``.
+
+    Raises
+    ------
+    ValueError
+        If ids and rows differ in number.
+    OSError
+        If the folder cannot be written.
+    """
+    folder = Path(folder)
+    shape = (sum(len(part) for part in parts), len(classes))
+    if len(ids) != shape[0]:
+        raise ValueError(f"{shape[0]} rows of probabilities, but {len(ids)} ids")
+    (folder / "meta.json").unlink(missing_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    sparse = [part for part in parts if isinstance(part, Sparse)]
+    if len(sparse) == len(parts):
+        offsets = np.cumsum([0, *(len(part.data) for part in sparse)])
+        starts = [part.indptr[:-1] + offset for part, offset in zip(sparse, offsets, strict=False)]
+        write_array(folder / "data.npy", np.concatenate([part.data for part in sparse]))
+        write_array(folder / "indices.npy", np.concatenate([part.indices for part in sparse]))
+        write_array(folder / "indptr.npy", np.concatenate([*starts, offsets[-1:]]).astype(np.int64))
+    else:
+        bounds = np.cumsum([0, *(len(part) for part in parts)])
+
+        def make(start: int, stop: int) -> NDArray[Any]:
+            cuts = [
+                _dense(part, np.arange(max(start, first) - first, min(stop, last) - first))
+                for part, first, last in zip(parts, bounds[:-1], bounds[1:], strict=True)
+                if start < last and stop > first
+            ]
+            return np.concatenate(cuts)
+
+        fill_array(
+            folder / "probabilities.npy",
+            make,
+            shape=shape,
+            dtype=np.float32,
+            key=json.dumps([dict(meta), list(classes)]),
+            rows_per_chunk=max(1, VALUES_PER_BLOCK // max(len(classes), 1)),
+            description="image probabilities",
+        )
+    write_array(folder / "ids.npy", ids)
+    form = "sparse" if len(sparse) == len(parts) else "dense"
+    content = {"form": form, "num_rows": shape[0], **meta, "classes": list(classes)}
+    write_text(folder / "meta.json", json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def open_probabilities(folder: str | Path) -> ImageProbabilities:
+    """Open a folder of probabilities, memory-mapped.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder holds no finished probabilities.
+    ValueError
+        If a file is damaged, or the arrays do not fit together.
+    """
+    folder = Path(folder)
+    if not (folder / "meta.json").is_file():
+        raise FileNotFoundError(f"no image probabilities in {folder} (meta.json is missing): {_REMEDY}")
+    meta = read_json(folder / "meta.json", remedy=_REMEDY)
+    classes = tuple(str(name) for name in meta.pop("classes", ()))
+    ids = np.array(open_array(folder / "ids.npy", remedy=_REMEDY))
+    values: Matrix
+    if meta.get("form") == "sparse":
+        data, indices, indptr = (open_array(folder / f"{name}.npy", remedy=_REMEDY) for name in ARRAYS)
+        values = Sparse(data, indices, indptr, len(classes))
+        whole = len(indptr) > 0 and indptr[-1] == len(data) == len(indices)
+    else:
+        values = open_array(folder / "probabilities.npy", remedy=_REMEDY)
+        whole = values.ndim == 2
+    if not whole or values.shape != (len(ids), len(classes)):
+        raise ValueError(
+            f"the image probabilities in {folder} do not fit together: {values.shape} values, {len(ids)} ids, "
+            f"{len(classes)} classes; {_REMEDY}"
+        )
+    return ImageProbabilities(values, ids, classes, meta)
+
+
+_REMEDY = "import the data set again (`locenc-csp import`)"
+
+
+def read_sparse(path: str | Path) -> Sparse:
+    """Read a matrix that SciPy has saved (``scipy.sparse.save_npz``), of any sparse format.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or damaged.
+    """
+    sparse = require("scipy.sparse", extra="csp")
+    try:
+        with open(path, "rb") as file:  # SciPy leaves a damaged file open
+            matrix = sparse.csr_matrix(sparse.load_npz(file))
+        matrix.sum_duplicates()
+        matrix.check_format(full_check=True)
+    except Exception as error:  # a damaged archive fails in many ways: zipfile, zlib, KeyError, ValueError
+        raise ValueError(
+            f"{path} is no sparse matrix of SciPy, or damaged ({error or type(error).__name__})"
+        ) from error
+    return Sparse(
+        matrix.data.astype(np.float32, copy=False),
+        matrix.indices.astype(np.int32, copy=False),
+        matrix.indptr.astype(np.int64, copy=False),
+        matrix.shape[1],
+    )
+
+
+def first_fault(values: Matrix) -> str | None:
+    """Say where the first value is that is no probability: NaN, below 0, or more than 1e-3 above 1; None if all are."""
+    if isinstance(values, Sparse):
+        bad = np.flatnonzero(~_probable(values.data))
+        if not len(bad):
+            return None
+        row = int(np.searchsorted(values.indptr, bad[0], side="right")) - 1
+        return f"{values.data[bad[0]]:g} in row {row}, column {values.indices[bad[0]]}"
+    step = max(1, VALUES_PER_BLOCK // max(values.shape[1], 1))
+    for start in range(0, len(values), step):
+        fine = _probable(np.asarray(values[start : start + step]))
+        if not fine.all():
+            row, column = np.argwhere(~fine)[0]
+            return f"{values[start + row, column]:g} in row {start + row}, column {column}"
+    return None
+
+
+def _probable(values: NDArray[Any]) -> NDArray[np.bool_]:
+    with np.errstate(invalid="ignore"):
+        fine: NDArray[np.bool_] = (values >= 0) & (values <= 1 + TOLERANCE)
+    return fine
+
+
+def _dense(values: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Some rows as a dense array, a copy."""
+    if not isinstance(values, Sparse):
+        return np.array(values[rows], dtype=np.float32)
+    starts = np.asarray(values.indptr)[rows]
+    counts = np.asarray(values.indptr)[rows + 1] - starts
+    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
+    entries = np.repeat(starts, counts) + within
+    dense = np.zeros((len(rows), values.num_columns), dtype=np.float32)
+    dense[np.repeat(np.arange(len(rows)), counts), np.asarray(values.indices)[entries]] = values.data[entries]
+    return dense
