@@ -90,6 +90,24 @@ def check_form(lonlat: Tensor) -> None:
         )
 
 
+def check_device(lonlat: Any, tensor: Tensor | None, owner: str) -> None:
+    """Check that coordinates, if they are a tensor, are where a tensor of ``owner``'s is.
+
+    Raises
+    ------
+    ValueError
+        If they are not.
+    """
+    if tensor is None or (tensor.is_cpu and getattr(lonlat, "is_cpu", True)):  # the usual, looked at fast
+        return
+    if isinstance(lonlat, Tensor) and tensor.device != lonlat.device:
+        there = str(tensor.device)
+        raise ValueError(
+            f"the coordinates are on {lonlat.device}, but the {owner} is on {there}: move them, lonlat.to({there!r}), "
+            f"or it, encoder.to({str(lonlat.device)!r})"
+        )
+
+
 def check_values(lonlat: Tensor) -> None:
     """Check that every longitude is finite and every latitude lies in [-90, 90]; names the first bad row."""
     if not (lonlat.is_cpu and concrete(lonlat) and _within(lonlat.detach())):

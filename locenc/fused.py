@@ -22,7 +22,8 @@ from locenc.tiled import bare, says
 def can(position: nn.Module, network: nn.Module, lonlat: Tensor) -> TypeGuard[PositionEncoder]:
     """Whether there are kernels, nobody looks on (hooks), and the modules' classes say which layer is the first."""
     return (
-        (not lonlat.is_cpu or forced() == "triton")
+        isinstance(lonlat, Tensor)
+        and (not lonlat.is_cpu or forced() == "triton")
         and isinstance(position, PositionEncoder)
         and chosen(lonlat.device.type) == "triton"
         and says(position, "linear", unless=("features",)) is not None

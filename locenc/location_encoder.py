@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from locenc import first_layer, fused
 from locenc._weights import write_folder
-from locenc.coords import check_form, check_values
+from locenc.coords import check_device, check_form, check_values
 from locenc.kernels.choice import backend as use
 from locenc.kernels.memory import check_out
 from locenc.kernels.operator import concrete, watched
@@ -113,7 +113,8 @@ class LocationEncoder(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            For coordinates that `locenc.coords.check_lonlat` refuses, and an ``out`` that does not fit.
+            For coordinates that `locenc.coords.check_lonlat` refuses or that are on another device than the encoder,
+            and an ``out`` that does not fit.
 
         Notes
         -----
@@ -122,6 +123,8 @@ class LocationEncoder(nn.Module):
         `locenc.networks` says what a network must promise. The last digits may depend on the batch and the number of
         threads, since matrix products round small batches otherwise; with `locenc.embed` they do not.
         """
+        weight = next(self.network.parameters(), None)
+        check_device(lonlat, weight, "encoder's network")
         with nullcontext() if backend is None else use(backend):
             if out is not None:
                 check_form(lonlat)
@@ -131,7 +134,8 @@ class LocationEncoder(nn.Module):
                 return embedding
             embed = None if inputs else self._fused(lonlat, check)
             if embed is None:
-                features = self.position(lonlat, dtype=self.feature_dtype, check=check, **inputs)
+                dtype = None if weight is None else weight.dtype
+                features = self.position(lonlat, dtype=dtype, check=check, **inputs)
                 embedding = self.network(features)
             else:
                 embedding = embed()

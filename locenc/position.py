@@ -3,13 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from locenc.coords import check_form, check_values
+from locenc.coords import check_device, check_form, check_values
 from locenc.kernels import activations
 from locenc.kernels.choice import backend as use
 from locenc.kernels.choice import default, forced
@@ -115,9 +116,11 @@ class PositionEncoder(nn.Module):
         Raises
         ------
         TypeError, ValueError
-            For coordinates that `locenc.coords.check_lonlat` refuses, and an ``out`` that does not fit.
+            For coordinates that `locenc.coords.check_lonlat` refuses or that are on another device than the encoder,
+            and an ``out`` that does not fit.
         """
         check_form(lonlat)
+        check_device(lonlat, next(chain(self._buffers.values(), self._parameters.values()), None), "position encoder")
         if check is None:
             check = lonlat.is_cpu and not watched()
         if check:

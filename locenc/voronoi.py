@@ -1,6 +1,7 @@
 """Spherical Voronoi: a soft tessellation of the sphere, then tokens that all places share."""
 
 import math
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -83,7 +84,8 @@ class SphericalVoronoi(PositionEncoder):
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """Sites' embeddings and tokens, added and normalised."""
         working = dtype if dtype == torch.float64 else torch.float32
-        with torch.autocast(lonlat.device.type, enabled=False):
+        kind = lonlat.device.type
+        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
             site = self.site_embedding(lonlat, working)
             tokens = self.token_attention(site) @ self.tokens.to(working)
             own = site

@@ -136,7 +136,9 @@ def test_the_activation_is_fused_where_no_gradient_is_wanted(
     encoder, lonlat, layers = build(kernels, network).eval(), points(kernels), []
     linear = type(encoder.position).linear
     monkeypatch.setattr(
-        type(encoder.position), "linear", lambda self, lonlat, layer: layers.append(layer) or linear(self, lonlat, layer)
+        type(encoder.position),
+        "linear",
+        lambda self, lonlat, layer: layers.append(layer) or linear(self, lonlat, layer),
     )
     encoder(lonlat)
     encoder.requires_grad_(False)(lonlat)
