@@ -78,6 +78,9 @@ def _numbers(data: Any, name: str, what: str) -> NDArray[np.float64]:
             unknown(f"column of {'longitudes' if what == 'lon' else 'latitudes'}", name, data.column_names)
             + f" Name it with --{what}"
         )
+    arrow = require("pyarrow", extra="csp")
+    if arrow.types.is_null(data.column(name).type):  # nothing but gaps
+        return np.full(len(data), np.nan)
     values = text_or_numbers(data.column(name))
     if values is None or values.dtype.kind not in "fiu":
         raise ValueError(
@@ -102,6 +105,8 @@ def _ids(data: Any, name: str | None) -> NDArray[np.str_]:
         return np.char.zfill(np.arange(len(data)).astype(np.str_), digits)
     if name not in data.column_names:
         raise ValueError(unknown("column of ids", name, data.column_names) + " Name it with --id")
+    if len(data) == 0:
+        return np.array([], dtype=np.str_)
     gaps = np.flatnonzero(data.column(name).is_null().to_numpy())
     if len(gaps):
         raise ValueError(f"every place needs an id, but row {gaps[0]} has none{and_more(len(gaps))}")

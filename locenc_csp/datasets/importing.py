@@ -21,7 +21,7 @@ from locenc_csp.datasets.published import (
 )
 from locenc_csp.datasets.splits import label_gap_split, random_split
 from locenc_csp.datasets.store import Imported, Probabilities, fingerprint, hold_out, store
-from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table import SPLITS, PlaceTable
 from locenc_csp.import_recipes import Import, ImportTable
 
 __all__ = ["import_published", "import_table"]
@@ -69,7 +69,6 @@ def import_published(recipe: Import) -> Imported:
     if classes is None or len(parts) < len(read):
         raise RuntimeError("a part could not be read, but no fault was noted")
     table = _joined(parts, recipe)
-    roles = table.split("official")
     return store(
         recipe.out,
         table,
@@ -85,7 +84,7 @@ def import_published(recipe: Import) -> Imported:
         notes={
             "title": published.title,
             "terms": published.terms,
-            "rows": {name: int((roles == name).sum()) for name in ("train", "val", "test")},
+            "rows": _count_roles(table),
             "without_location": int((~table.has_location).sum()),
             "classes": list(classes.names),
         },
@@ -196,8 +195,8 @@ def _with_roles(table: PlaceTable, recipe: ImportTable) -> PlaceTable:
 def _count_roles(table: PlaceTable) -> dict[str, int]:
     if "split" not in table.columns or table.columns["split"].dtype.kind != "U":
         return {}
-    names, counts = np.unique(table.columns["split"], return_counts=True)
-    return {str(name): int(count) for name, count in zip(names, counts, strict=True)}
+    counts = {name: int((table.columns["split"] == name).sum()) for name in SPLITS}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _features(inspection: Inspection, recipe: ImportTable, table: PlaceTable) -> list[NDArray[Any]]:

@@ -209,6 +209,7 @@ def open_probabilities(folder: str | Path) -> ImageProbabilities:
         data, indices, indptr = (open_array(folder / f"{name}.npy", remedy=_REMEDY) for name in ARRAYS)
         values = Sparse(data, indices, indptr, len(classes))
         whole = len(indptr) > 0 and indptr[-1] == len(data) == len(indices)
+        whole = whole and indices.max(initial=-1) < len(classes)
     else:
         values = open_array(folder / "probabilities.npy", remedy=_REMEDY)
         whole = values.ndim == 2
