@@ -119,12 +119,12 @@ def linear_slopes(
 
 
 def harmonics(device: torch.device, degrees: int) -> Tile:
-    """Of kernels that write spherical harmonics: two blocks of orders hold all, up to 512; counted."""
+    """Of kernels that write spherical harmonics: two blocks of orders hold all, up to 512; counted, all cards alike."""
     lanes = min(256, max(8, triton.next_power_of_2(degrees) // 2))
-    return Tile(max(4, 1024 // lanes), lanes, 4)
+    return Tile((512 if lanes < 32 else 1024) // lanes, lanes, 4)
 
 
 def harmonics_pull_back(device: torch.device, degrees: int) -> Tile:
-    """Of their gradients; counted."""
-    lanes = min((32, 16, 8), key=lambda lanes: -(-degrees // lanes) * lanes)
-    return Tile(1024 // lanes, lanes, 4)
+    """Of their gradients: narrow blocks idle less, wide ones read whole sectors; counted, all cards alike."""
+    lanes = 8 if degrees <= 12 else 16 if degrees <= 64 else 32
+    return Tile(512 // lanes, lanes, 4)
