@@ -9,12 +9,12 @@ import numpy as np
 
 from locenc._files import read_json, write_array, write_text
 from locenc_csp.datasets.table import read_table
-from locenc_csp.evaluation import scores
 from locenc_csp.features import open_features
 from locenc_csp.finetuned import SCORES
 from locenc_csp.finetuning import make_task
 from locenc_csp.image_classifier import image_probabilities
 from locenc_csp.pretraining import unlabelled_rows
+from locenc_csp.ranking import scores
 from locenc_csp.recipes import Finetune
 from locenc_csp.search import nearest_neighbour
 

@@ -12,12 +12,13 @@ from locenc._files import write_text
 from locenc._names import and_more
 from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.datasets.table import PlaceTable, read_table
-from locenc_csp.evaluation import choose_weights, multiply_prior, scores
+from locenc_csp.evaluation import choose_weights, multiply_prior
 from locenc_csp.features import open_features
 from locenc_csp.finetuned import SCORES, load_finetuned, location_probabilities, versions
 from locenc_csp.finetuning import Task, make_task, table_hash
 from locenc_csp.image_classifier import image_probabilities
 from locenc_csp.pretraining import unlabelled_rows
+from locenc_csp.ranking import scores
 from locenc_csp.recipes import Evaluate
 
 Probabilities = NDArray[np.floating[Any]]

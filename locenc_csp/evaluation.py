@@ -1,34 +1,24 @@
-"""P(class | image) times P(class | location), and how good it is: top-k and mean reciprocal rank.
+"""P(class | image) times P(class | location), with weights chosen on validation rows.
 
 Probabilities are arrays (N, K): NumPy, or tensors on the CPU. Labels are integers in 0 .. K-1; a row without a label
-is left out by the caller.
+is left out by the caller. Rows are worked on in blocks, so beside arrays and results little memory is used.
 """
 
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from locenc._names import and_more
+from locenc_csp._matrices import as_matrix, blocks
+from locenc_csp.ranking import scores
 
-__all__ = ["WEIGHTS", "Scores", "Weights", "check_labels", "choose_weights", "multiply_prior", "scores"]
+__all__ = ["WEIGHTS", "Weights", "choose_weights", "multiply_prior"]
 
 Floats = NDArray[np.floating[Any]]
 
 TOLERANCE = 1e-3
 """How far a probability may pass 1: softmax in half precision does."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Fractions in [0, 1]: the true class among the 1, 3, 5 best, mean reciprocal rank; and the number of rows."""
-
-    top1: float
-    top3: float
-    top5: float
-    mrr: float
-    count: int
 
 
 class Weights(NamedTuple):
@@ -86,8 +76,8 @@ def multiply_prior(
     >>> multiply_prior([[0.5, 0.3, 0.2]], [[0.1, 0.8, 0.1]]).round(3)
     array([[0.161, 0.774, 0.065]])
     """
-    image = _as_matrix("image_probs", image_probs)
-    location = _as_matrix("location_probs", location_probs)
+    image = as_matrix("image_probs", image_probs)
+    location = as_matrix("location_probs", location_probs)
     if image.shape != location.shape:
         raise ValueError(
             f"image_probs and location_probs must have the same rows and classes, got {image.shape} and "
@@ -107,6 +97,16 @@ def multiply_prior(
     if empty.any():
         raise ValueError(f"image_probs is 0 for every class in row {int(empty.argmax())}: it cannot be normalised")
 
+    result = np.empty(image.shape, np.result_type(image, location))
+    for block in blocks(*image.shape):
+        result[block] = _product(image[block], location[block], known[block], image_weight, location_weight)
+    return result
+
+
+def _product(
+    image: Floats, location: Floats, known: NDArray[np.bool_], image_weight: float, location_weight: float
+) -> Floats:
+    """The product of checked rows."""
     result: Floats = image / image.sum(1, keepdims=True, dtype=np.result_type(image, location))
     logs = np.zeros_like(result[known])
     with np.errstate(divide="ignore"):  # log 0 is -inf, as meant
@@ -119,44 +119,6 @@ def multiply_prior(
     product = np.exp(logs[possible] - best[possible, None])
     result[np.flatnonzero(known)[possible]] = product / product.sum(1, keepdims=True)
     return result
-
-
-def scores(probs: ArrayLike, labels: ArrayLike) -> Scores:
-    """Top-1, 3, 5 accuracy and mean reciprocal rank.
-
-    Parameters
-    ----------
-    probs : array_like (N, K)
-        Any score per class, higher is better; probabilities or not.
-    labels : array_like (N,) of int
-        True classes, 0 .. K-1.
-
-    Returns
-    -------
-    Scores
-        Ties count against the prediction: the true class ranks behind every class with the same score. So a
-        constant prediction has top-1 0, and the order of the classes does not matter. With k classes or fewer top-k
-        is 1.
-
-    Raises
-    ------
-    ValueError, TypeError
-        For shapes that do not match, no rows, NaN, or labels that are not integers in range.
-
-    Examples
-    --------
-    >>> scores([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4]], [0, 1])
-    Scores(top1=0.5, top3=1.0, top5=1.0, mrr=0.6666666666666666, count=2)
-    """
-    matrix = _as_matrix("probs", probs)
-    codes = check_labels(labels, *matrix.shape)
-    bad = np.isnan(matrix).any(1)
-    if bad.any():
-        raise ValueError(f"probs has NaN in row {int(bad.argmax())}")
-    own = matrix[np.arange(len(codes)), codes]
-    rank = (matrix >= own[:, None]).sum(1)
-    top1, top3, top5 = (float((rank <= k).mean()) for k in (1, 3, 5))
-    return Scores(top1, top3, top5, float((1 / rank).mean()), len(codes))
 
 
 def choose_weights(
@@ -196,44 +158,12 @@ def choose_weights(
     return max(WEIGHTS, key=quality)
 
 
-def check_labels(labels: ArrayLike, num_rows: int, num_classes: int | None = None) -> NDArray[np.int64]:
-    """Check class numbers: one per row, integers >= 0, and below ``num_classes`` if it is given.
-
-    Raises
-    ------
-    TypeError
-        If they are not integers.
-    ValueError
-        For another number of rows, no rows, or a label out of range; the first bad row is named.
-    """
-    codes = np.asarray(labels)
-    if codes.shape != (num_rows,) or num_rows == 0:
-        raise ValueError(f"labels must be one per row, at least one: got shape {codes.shape} for {num_rows} rows")
-    if codes.dtype.kind not in "iu":
-        raise TypeError(f"labels must be integer class numbers, got {codes.dtype}")
-    bad = codes < 0 if num_classes is None else (codes < 0) | (codes >= num_classes)
-    if bad.any():
-        row = int(bad.argmax())
-        bound = ">= 0" if num_classes is None else f"in 0 .. {num_classes - 1}"
-        raise ValueError(
-            f"labels must be {bound}, but row {row} has {codes[row]}{and_more(int(bad.sum()))}; "
-            "-1 means a missing label: leave such rows out"
-        )
-    checked: NDArray[np.int64] = codes.astype(np.int64, copy=False)
-    return checked
-
-
-def _as_matrix(name: str, values: ArrayLike) -> Floats:
-    matrix = np.asarray(values)
-    if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
-        raise ValueError(f"{name} must be numbers of shape (N, K), got {matrix.dtype} {matrix.shape}")
-    wide: Floats = matrix if matrix.dtype == np.float32 else matrix.astype(np.float64, copy=False)
-    return wide
-
-
 def _check_probabilities(name: str, matrix: Floats, rows: NDArray[np.bool_]) -> None:
-    with np.errstate(invalid="ignore"):
-        bad = rows & ~((matrix >= 0) & (matrix <= 1 + TOLERANCE)).all(1)
+    bad = np.zeros(len(matrix), bool)
+    for block in blocks(*matrix.shape):
+        with np.errstate(invalid="ignore"):
+            bad[block] = ~((matrix[block] >= 0) & (matrix[block] <= 1 + TOLERANCE)).all(1)
+    bad &= rows
     if bad.any():
         row = int(bad.argmax())
         values = matrix[row]

@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from locenc._extras import require
 from locenc.coords import as_lonlat, unit_sphere
+from locenc_csp._matrices import check_labels
 from locenc_csp._sphere import great_circle_km
-from locenc_csp.evaluation import check_labels
 
 __all__ = ["nearest_neighbour", "retrieval"]
 

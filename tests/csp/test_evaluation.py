@@ -1,4 +1,4 @@
-"""Combined probabilities and scores, against examples worked out by hand."""
+"""Combined probabilities, against examples worked out by hand."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from locenc_csp.evaluation import WEIGHTS, Scores, Weights, choose_weights, multiply_prior, scores
+from locenc_csp import _matrices
+from locenc_csp.evaluation import WEIGHTS, Weights, choose_weights, multiply_prior
+from locenc_csp.ranking import scores
 
 IMAGE = np.array([[0.5, 0.3, 0.2], [0.1, 0.1, 0.8]])
 LOCATION = np.array([[0.2, 0.8, 0.5], [0.9, 0.9, 0.1]])  # sigmoids: rows do not sum to 1
@@ -56,6 +58,17 @@ def test_small_probabilities_do_not_underflow():
     result = multiply_prior(np.array([[0.5, 0.5]], np.float32), tiny, location_weight=2)
     assert result.dtype == np.float32
     assert_allclose(result, [[0.9, 0.1]], rtol=1e-4)
+
+
+def test_blocks_of_rows_change_nothing(monkeypatch):
+    image, location = probabilities(0, 50), probabilities(1, 50)
+    location[7] = np.nan
+    known = np.arange(50) != 7
+    whole = multiply_prior(image, location, has_location=known)
+    monkeypatch.setattr(_matrices, "BLOCK", 12)
+    assert_array_equal(multiply_prior(image, location, has_location=known), whole)
+    with pytest.raises(ValueError, match=r"row 7 has nan for class 0; a row without"):
+        multiply_prior(image, location)
 
 
 def test_tensors_and_dtypes():
@@ -107,62 +120,6 @@ def changed(array, row, column, value):
 def test_bad_products(change, message):
     with pytest.raises(ValueError, match=message):
         multiply_prior(**({"image_probs": IMAGE, "location_probs": LOCATION} | change))
-
-
-# Scores
-
-
-def test_scores_by_hand():
-    probs = np.array(
-        [
-            [0.6, 0.1, 0.1, 0.1, 0.05, 0.05],  # 0 is first
-            [0.6, 0.2, 0.1, 0.05, 0.03, 0.02],  # 2 is third
-            [0.6, 0.2, 0.1, 0.05, 0.03, 0.02],  # 4 is fifth
-            [0.6, 0.2, 0.1, 0.05, 0.03, 0.02],  # 5 is sixth
-        ]
-    )
-    result = scores(probs, [0, 2, 4, 5])
-    assert result == Scores(0.25, 0.5, 0.75, pytest.approx((1 + 1 / 3 + 1 / 5 + 1 / 6) / 4), 4)
-    assert scores(torch.tensor(probs), torch.tensor([0, 2, 4, 5])) == result
-
-
-def test_ties_count_against_the_prediction():
-    assert scores([[0.25] * 4], [0]) == Scores(0.0, 0.0, 1.0, 0.25, 1)
-    assert scores([[0.4, 0.4, 0.2]], [1]) == Scores(0.0, 1.0, 1.0, 0.5, 1)
-    assert scores([[1.0, 0.0, 0.0, 0.0]], [2]).top3 == 0  # an image classifier's zeros
-
-
-def test_few_classes():
-    assert scores([[0.9, 0.1], [0.9, 0.1]], [0, 1]) == Scores(0.5, 1.0, 1.0, 0.75, 2)
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 10**6), classes=st.integers(1, 9))
-def test_scores_are_ordered_and_depend_on_ranks_alone(seed, classes):
-    generator = np.random.default_rng(seed)
-    probs = probabilities(seed, 20, classes).round(1)
-    labels = generator.integers(classes, size=20)
-    result = scores(probs, labels)
-    assert 0 <= result.top1 <= result.mrr <= 1
-    assert result.top1 <= result.top3 <= result.top5 <= 1
-    order = generator.permutation(classes)
-    assert scores(np.exp(3 * probs)[:, order], order.argsort()[labels]) == result
-
-
-@pytest.mark.parametrize(
-    ("probs", "labels", "error", "message"),
-    [
-        (IMAGE, [0], ValueError, r"one per row, at least one: got shape \(1,\) for 2 rows"),
-        (IMAGE[:0], np.zeros(0, int), ValueError, r"at least one: got shape \(0,\) for 0 rows"),
-        (IMAGE, [0.0, 1.0], TypeError, r"labels must be integer class numbers, got float64"),
-        (IMAGE, [0, -1], ValueError, r"in 0 \.\. 2, but row 1 has -1; -1 means a missing label"),
-        (IMAGE, [3, 4], ValueError, r"row 0 has 3, and 1 more row; -1"),
-        (changed(IMAGE, 1, 0, np.nan), [0, 1], ValueError, r"probs has NaN in row 1"),
-    ],
-)
-def test_bad_scores(probs, labels, error, message):
-    with pytest.raises(error, match=message):
-        scores(probs, labels)
 
 
 # Weights chosen on validation

@@ -11,10 +11,11 @@ from locenc._files import only_one
 from locenc_csp.baselines import baselines
 from locenc_csp.datasets.table import PlaceTable, write_table
 from locenc_csp.evaluating import evaluate
-from locenc_csp.evaluation import multiply_prior, scores
+from locenc_csp.evaluation import multiply_prior
 from locenc_csp.finetuned import HEAD, load_finetuned, location_probabilities
 from locenc_csp.finetuning import finetune, make_task
 from locenc_csp.pretraining import pretrain
+from locenc_csp.ranking import scores
 from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
 
 ENCODER = Encoder(dim=16, network="residual", network_options={"depth": 1, "dropout": 0.1})
