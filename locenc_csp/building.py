@@ -1,8 +1,8 @@
-"""Build the default data set and its image features: what the commands ``data`` and ``features`` do."""
+"""Build the default data set: what the command ``data`` does."""
 
 from pathlib import Path
 
-from locenc_csp.recipes import Data, Features
+from locenc_csp.recipes import Data
 
 
 def build_data(recipe: Data) -> Path:
@@ -31,27 +31,3 @@ def build_data(recipe: Data) -> Path:
     for source in SOURCES:
         print(f"  {source.name} ({source.package} {source.version}): {source.licence}. {source.citation}.")
     return recipe.out
-
-
-def build_features(recipe: Features) -> Path:
-    """Compute random-convolution features of a data set's patches, or find them computed.
-
-    Returns
-    -------
-    Path
-        The folder of the features.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError, OSError
-        If the data set or what stands in the folder is missing or damaged, or the folder cannot be written.
-    """
-    from locenc_csp.datasets.bluemarble import checksum, open_patches
-    from locenc_csp.features import write_features
-    from locenc_csp.random_conv import RandomConvFeatures
-
-    out = recipe.out or recipe.data / "features"
-    data = open_patches(recipe.data)
-    extractor = RandomConvFeatures.fit(data.patches, num_filters=recipe.num_filters, seed=recipe.seed)
-    write_features(out, extractor, data.patches, ids=data.table.ids, source=checksum(recipe.data)).check_values()
-    return out

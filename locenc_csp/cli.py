@@ -69,7 +69,7 @@ def _import(recipe: Import | ImportTable) -> None:
 
 
 def _features(recipe: Features) -> None:
-    from locenc_csp.building import build_features
+    from locenc_csp.extracting import build_features
 
     print(f"features: {build_features(recipe)}")
 

@@ -91,7 +91,8 @@ def _run(recipe: Demo) -> Path:
 
 
 def _prepare(recipe: Demo, clock: "_Clock") -> study.Workplace:
-    from locenc_csp.building import build_data, build_features
+    from locenc_csp.building import build_data
+    from locenc_csp.extracting import build_features
 
     with clock("data set"):
         build_data(Data(out=recipe.data, num_points=recipe.num_points))

@@ -20,6 +20,7 @@ from locenc_csp.datasets.table import PlaceTable
 __all__ = ["FeatureMatrix", "Images", "copy_features", "open_features", "write_features"]
 
 ROWS_PER_CHUNK = 2048  # an interruption loses at most so many
+BATCHES_PER_CHUNK = 64  # where a batch size is given
 ROWS_PER_BATCH = 32  # intermediate results of so many small images stay in the cache
 
 
@@ -166,7 +167,7 @@ def write_features(
         **(settings or {}),
     }
     extractor.to(device)
-    rows = ROWS_PER_CHUNK if batch_size is None else 64 * batch_size
+    rows = ROWS_PER_CHUNK if batch_size is None else BATCHES_PER_CHUNK * batch_size
     return _written(Path(folder), compute, ids=ids, meta=meta, rows_per_chunk=rows)
 
 
@@ -324,5 +325,5 @@ def _digest(extractor: nn.Module) -> str:
     digest = hashlib.sha256()
     for name, tensor in extractor.state_dict().items():
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).data)
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
