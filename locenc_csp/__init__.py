@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from locenc_csp.contrastive import contrastive_loss
+    from locenc_csp.coordinate_queue import CoordinateQueue
     from locenc_csp.dual_encoder import DualEncoder
     from locenc_csp.evaluation import choose_weights, multiply_prior, scores
     from locenc_csp.finetuning import finetune
-    from locenc_csp.heads import PresenceHead, SoftmaxHead, full_loss
+    from locenc_csp.heads import PresenceHead, SoftmaxHead
+    from locenc_csp.learned_temperature import LearnedTemperature
+    from locenc_csp.masks import same_place
     from locenc_csp.objectives import Objective
+    from locenc_csp.presence import full_loss, slds_loss, ssdl_loss
     from locenc_csp.pretraining import pretrain
     from locenc_csp.recipes import Encoder, Finetune, Pretrain, Schedule
     from locenc_csp.search import nearest_neighbour, retrieval
 
 _HOME = {
+    "CoordinateQueue": "coordinate_queue",
     "DualEncoder": "dual_encoder",
     "Encoder": "recipes",
     "Finetune": "recipes",
+    "LearnedTemperature": "learned_temperature",
     "Objective": "objectives",
     "PresenceHead": "heads",
     "Pretrain": "recipes",
@@ -29,18 +35,23 @@ _HOME = {
     "choose_weights": "evaluation",
     "contrastive_loss": "contrastive",
     "finetune": "finetuning",
-    "full_loss": "heads",
+    "full_loss": "presence",
     "multiply_prior": "evaluation",
     "nearest_neighbour": "search",
     "pretrain": "pretraining",
     "retrieval": "search",
+    "same_place": "masks",
     "scores": "evaluation",
+    "slds_loss": "presence",
+    "ssdl_loss": "presence",
 }
 
 __all__ = [
+    "CoordinateQueue",
     "DualEncoder",
     "Encoder",
     "Finetune",
+    "LearnedTemperature",
     "Objective",
     "PresenceHead",
     "Pretrain",
@@ -54,7 +65,10 @@ __all__ = [
     "nearest_neighbour",
     "pretrain",
     "retrieval",
+    "same_place",
     "scores",
+    "slds_loss",
+    "ssdl_loss",
 ]
 
 

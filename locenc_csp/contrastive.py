@@ -1,25 +1,29 @@
-"""Softmax cross entropy of pairs of rows, in memory that grows with the rows, not with their square.
+"""Softmax cross entropy of pairs of rows, in memory that grows with the rows, not with their square."""
 
-Scores are made for a block of rows at a time, and their part of the gradients in the same pass: with scores ``z`` and
-``p = softmax(z)``, ``d loss / d z_ij = (p_ij - [i = j]) / n``. What is kept for the backward pass has the size of the
-inputs.
-"""
-
-from typing import Any
+import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
+
+from locenc_csp.masks import SamePlace
+from locenc_csp.pairwise import Part, compare
 
 __all__ = ["contrastive_loss", "cross_entropy", "full", "unit"]
 
 SHORTEST_NORM = 1e-6
 """Rows shorter than this are divided by it, not by their norm: a zero row has cosine 0 with everything."""
 
-#: Scores of a block, about: few enough for the caches; at least so many rows, so that products stay efficient.
-BLOCK, FEWEST_ROWS = 2**19, 256
 
-
-def contrastive_loss(a: Tensor, b: Tensor, temperature: float | Tensor = 0.07, *, symmetric: bool = False) -> Tensor:
+def contrastive_loss(
+    a: Tensor,
+    b: Tensor,
+    temperature: float | Tensor = 0.07,
+    *,
+    symmetric: bool = False,
+    mask: SamePlace | None = None,
+) -> Tensor:
     """Contrastive loss (InfoNCE): each row of ``a`` must find its own row among all rows of ``b``, by the cosine.
 
     ``mean_i -log( exp(s_ii / t) / sum_j exp(s_ij / t) )`` with s_ij the cosine of row i of ``a`` and row j of ``b``.
@@ -35,6 +39,9 @@ def contrastive_loss(a: Tensor, b: Tensor, temperature: float | Tensor = 0.07, *
     symmetric : bool
         Also let each of the first n rows of ``b`` find its row of ``a``: the mean of both directions, as CLIP. Takes
         twice as long.
+    mask : SamePlace, optional
+        Rows of ``b`` at the place of row i are no negatives of it: ``mask=same_place(lonlat)`` with the m places of the
+        rows of ``b`` (the first n are also those of ``a``).
 
     Returns
     -------
@@ -45,7 +52,7 @@ def contrastive_loss(a: Tensor, b: Tensor, temperature: float | Tensor = 0.07, *
     ------
     ValueError
         For no rows, fewer rows in ``b`` than in ``a``, rows of different lengths, or a temperature that is not
-        positive.
+        positive, or a mask of another number of places.
 
     Notes
     -----
@@ -69,87 +76,37 @@ def contrastive_loss(a: Tensor, b: Tensor, temperature: float | Tensor = 0.07, *
     if not isinstance(temperature, Tensor) and not temperature > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}")
     a, b = unit(a), unit(b)
-    loss = cross_entropy(a, b, temperature)
-    return (loss + cross_entropy(b[: len(a)], a, temperature)) / 2 if symmetric else loss
+    loss = cross_entropy(a, b, temperature, mask)
+    if not symmetric:
+        return loss
+    other = cross_entropy(b[: len(a)], a, temperature, None if mask is None else mask.first(len(a)))
+    return (loss + other) / 2
 
 
-def cross_entropy(a: Tensor, b: Tensor, temperature: float | Tensor) -> Tensor:
+def cross_entropy(a: Tensor, b: Tensor, temperature: float | Tensor, mask: SamePlace | None = None) -> Tensor:
     """Mean over i of ``logsumexp_j(z_ij) - z_ii`` with ``z = a b^T / temperature``; b may have more rows than a."""
-    divisor = torch.as_tensor(temperature, dtype=a.dtype, device=a.device)
-    wanted = tuple(torch.is_grad_enabled() and part.requires_grad for part in (a, b, divisor))
-    loss: Tensor = _CrossEntropy.apply(a, b, divisor, wanted)[0]  # type: ignore[no-untyped-call]
-    return loss
+    return compare(a, b, Softmax(), temperature, mask=mask)
 
 
-#: Whether gradients by the rows of either side and by the divisor are wanted.
-Wanted = tuple[bool, ...]
+class Softmax(NamedTuple):
+    """With scores ``z`` and ``p = softmax(z)``, ``d loss / d z_ij = (p_ij - [i = j]) / n``."""
 
+    def block(self, scores: Tensor, own: Tensor, start: int, excluded: Tensor | None) -> Part:
+        """See `locenc_csp.pairwise.Rule`."""
+        if excluded is not None:
+            scores.masked_fill_(excluded, -math.inf)
+        scores.diagonal(start).copy_(own)
+        largest = scores.amax(1, keepdim=True)
+        weights = scores.sub_(largest).exp_()
+        total = weights.sum(1, keepdim=True)
+        loss = (total.log() + largest).sum() - own.sum()
+        return Part(loss, weights, 1 / total, -torch.ones_like(total))
 
-class _CrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(a: Tensor, b: Tensor, divisor: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return _blockwise(a, b, divisor, wanted)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        a, b, divisor, _ = inputs
-        ctx.mark_non_differentiable(*output[1:])
-        ctx.save_for_backward(a, b, divisor, *output[1:])
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        a, b, divisor, *found = ctx.saved_tensors
-        needed = ctx.needs_input_grad[:3]
-        if torch.is_grad_enabled():
-            inputs = [part for part, need in zip((a, b, divisor), needed, strict=True) if need]
-            loss = torch.nn.functional.cross_entropy(a @ b.T / divisor, torch.arange(len(a), device=a.device))
-            graph = iter(torch.autograd.grad(loss, inputs, gradient, create_graph=True))
-            return (*(next(graph) if need else None for need in needed), None)
-        return (*(gradient * part if need else None for part, need in zip(found, needed, strict=True)), None)
-
-
-def _blockwise(a: Tensor, b: Tensor, divisor: Tensor, wanted: Wanted) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Loss, and its gradients by a, b and the divisor, empty where they are not wanted.
-
-    Products run in autocast's dtype where that is on; everything else in the rows' own.
-    """
-    count, device = len(a), a.device.type
-    lower = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else a.dtype
-    scaled, keys = (a / divisor).to(lower), b.to(lower)
-    loss = a.new_zeros(())
-    by_a, by_b, by_divisor = (
-        torch.zeros_like(part) if want else part.new_empty(0)
-        for part, want in zip((a, b, divisor), wanted, strict=True)
-    )
-    rows = max(FEWEST_ROWS, BLOCK // len(b))
-    with torch.autocast(device, enabled=False):
-        for start in range(0, count, rows):
-            block = slice(start, min(start + rows, count))
-            own = (a[block] * b[block]).sum(1) / divisor
-            scores = (scaled[block] @ keys.T).to(a.dtype)
-            scores.diagonal(start).copy_(own)
-            largest = scores.amax(1, keepdim=True)
-            weights = scores.sub_(largest).exp_()
-            total = weights.sum(1, keepdim=True)
-            loss += (total.log() + largest).sum() - own.sum()
-            weights, share = weights.to(lower), 1 / (count * total)
-            if by_a.numel() or by_divisor.numel():
-                slopes = (weights @ keys).to(a.dtype).mul_(share).sub_(b[block], alpha=1 / count)
-                by_divisor -= (a[block] * slopes).sum() / divisor**2 if by_divisor.numel() else 0
-                if by_a.numel():
-                    torch.div(slopes, divisor, out=by_a[block])
-            if by_b.numel():
-                _add_product(by_b, weights.T, (scaled[block] * share).to(lower))
-                by_b[block] -= a[block] / (divisor * count)
-    return loss / count, by_a, by_b, by_divisor
-
-
-def _add_product(to: Tensor, left: Tensor, right: Tensor) -> None:
-    """``to += left @ right``, in one step where dtypes allow."""
-    if left.dtype == to.dtype:
-        to.addmm_(left, right)
-    else:
-        to += left @ right
+    def whole(self, scores: Tensor, excluded: Tensor | None) -> Tensor:
+        """See `locenc_csp.pairwise.Rule`."""
+        if excluded is not None:
+            scores = scores.masked_fill(excluded, -math.inf)
+        return functional.cross_entropy(scores, torch.arange(len(scores), device=scores.device))
 
 
 def full(rows: Tensor) -> Tensor:

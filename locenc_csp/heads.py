@@ -1,75 +1,21 @@
 """Fine-tuning heads: a linear layer on the location embedding, how it gives probabilities, and its loss.
 
-Both heads have one interface, so that a fine-tuning loop needs no ``if``: ``head(embedding)`` gives logits,
+All heads have one interface, so that a fine-tuning loop needs no ``if``: ``head(embedding)`` gives logits,
 ``head.probabilities(embedding)`` P(class | location), ``head.loss(embedding, labels, background)`` a scalar, and
 ``head.needs_background`` says whether the loss reads embeddings of random background locations.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from locenc._names import and_more
-from locenc_csp.terms import surprise
+from locenc_csp.presence import check_classes, full_loss, other_classes, slds_loss, ssdl_loss
 
-__all__ = ["Head", "PresenceHead", "SoftmaxHead", "full_loss"]
-
-
-def full_loss(
-    logits: Tensor,
-    labels: Tensor,
-    background_logits: Tensor | None = None,
-    *,
-    background_weight: float = 1.0,
-    csp_compat: bool = False,
-) -> Tensor:
-    """Presence-only loss: a class was seen here, every other class and every class elsewhere counts as absent.
-
-    ``1/(B·K) · sum_i [ K·(-log p_iy) + sum_{k≠y} -log(1 - p_ik) ] + w · mean_ik -log(1 - q_ik)`` with p and q the
-    sigmoid of the logits at the locations and at the background locations.
-
-    Parameters
-    ----------
-    logits : Tensor (B, K)
-        Before the sigmoid.
-    labels : Tensor (B,)
-        Integer classes in 0 .. K-1.
-    background_logits : Tensor (M, K), optional
-        At random background locations, any number of them. None leaves the last part out.
-    background_weight : float
-        w, >= 0. (In the CSP code it is one option with the weight of L in pre-training.)
-    csp_compat : bool
-        The CSP code's arithmetic, -log(p + 1e-5), instead of the stable form.
-
-    Returns
-    -------
-    Tensor ()
-        The loss.
-
-    Raises
-    ------
-    TypeError
-        If labels are not integers.
-    ValueError
-        For shapes that do not match, an empty batch, or a label out of range (checked on the CPU only).
-
-    Notes
-    -----
-    Mac Aodha, Cole & Perona 2019, ICCV ("full loss"); Mai et al. 2023, ICML, for fine-tuning.
-    """
-    num_classes = _check(logits, labels)
-    own = labels.long()[:, None]
-    present = surprise(logits.gather(1, own), csp_compat=csp_compat)
-    absent = surprise(logits, present=False, csp_compat=csp_compat)
-    loss = absent.scatter(1, own, num_classes * present).mean()
-    if background_logits is None:
-        return loss
-    if background_logits.ndim != 2 or background_logits.shape[1] != num_classes or len(background_logits) == 0:
-        raise ValueError(f"background logits must have shape (M, {num_classes}), got {tuple(background_logits.shape)}")
-    elsewhere = surprise(background_logits, present=False, csp_compat=csp_compat).mean()
-    return loss + background_weight * elsewhere
+__all__ = ["HEADS", "Head", "PresenceHead", "SLDSHead", "SSDLHead", "SigmoidHead", "SoftmaxHead", "full_loss"]
 
 
 class Head(nn.Linear, ABC):
@@ -86,8 +32,8 @@ class Head(nn.Linear, ABC):
         """Loss of raw embeddings (B, dim) with integer labels (B,), and embeddings (M, dim) of background."""
 
 
-class PresenceHead(Head):
-    """One sigmoid per class and no bias, as in Mac Aodha et al. 2019 and CSP; trained with `full_loss`.
+class SigmoidHead(Head):
+    """One sigmoid per class and no bias: what heads of presence-only labels share; see `locenc_csp.presence`.
 
     Its probabilities do not sum to 1: each is the chance that the class is seen there.
 
@@ -98,16 +44,27 @@ class PresenceHead(Head):
     num_classes : int
         K.
     background_weight : float
-        Weight of the random background locations in the loss; at 0 it needs none.
+        Weight of the random background locations in the loss.
+    entropy : bool
+        Where absence is assumed, maximise the entropy instead (SINR's variants ``_me``).
     csp_compat : bool
         The CSP code's arithmetic; see `full_loss`.
     """
 
-    def __init__(self, dim: int, num_classes: int, *, background_weight: float = 1.0, csp_compat: bool = False) -> None:
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        *,
+        background_weight: float = 1.0,
+        entropy: bool = False,
+        csp_compat: bool = False,
+    ) -> None:
         if not 0 <= background_weight < float("inf"):
             raise ValueError(f"background_weight must be finite and >= 0, got {background_weight!r}")
         super().__init__(dim, num_classes, bias=False)
         self.background_weight = background_weight
+        self.entropy = entropy
         self.csp_compat = csp_compat
         self.needs_background = background_weight > 0
 
@@ -115,19 +72,106 @@ class PresenceHead(Head):
         """P(class seen here), (..., num_classes), each in [0, 1], of raw embeddings (..., dim)."""
         return torch.sigmoid(self(embedding))
 
+    def background_logits(self, background: Tensor | None) -> Tensor:
+        """Logits of the background; ValueError if it is missing."""
+        if background is None:
+            raise ValueError(
+                f"{type(self).__name__} with background_weight > 0 needs background=, embeddings of random locations"
+            )
+        logits: Tensor = self(background)
+        return logits
+
+
+class PresenceHead(SigmoidHead):
+    """A `SigmoidHead` that is trained with `full_loss`, as in Mac Aodha et al. 2019, CSP, and SINR (AN-full).
+
+    Parameters
+    ----------
+    dim, num_classes, entropy, csp_compat
+        As in `SigmoidHead`.
+    background_weight : float
+        Weight of the random background locations in the loss; at 0 it needs none.
+    positive_weight : float, optional
+        Of what was seen: K unless given; 2048 in SINR.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        *,
+        background_weight: float = 1.0,
+        positive_weight: float | None = None,
+        entropy: bool = False,
+        csp_compat: bool = False,
+    ) -> None:
+        if positive_weight is not None and not 0 < positive_weight < float("inf"):
+            raise ValueError(f"positive_weight must be finite and > 0, got {positive_weight!r}")
+        super().__init__(dim, num_classes, background_weight=background_weight, entropy=entropy, csp_compat=csp_compat)
+        self.positive_weight = positive_weight
+
     def loss(self, embedding: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
         """Return the `full_loss`; ValueError if background is needed and missing."""
-        if self.needs_background and background is None:
-            raise ValueError(
-                "PresenceHead with background_weight > 0 needs background=, embeddings of random locations"
-            )
         return full_loss(
             self(embedding),
             labels,
-            self(background) if self.needs_background else None,
+            self.background_logits(background) if self.needs_background else None,
+            positive_weight=self.positive_weight,
             background_weight=self.background_weight,
+            entropy=self.entropy,
             csp_compat=self.csp_compat,
         )
+
+
+class SSDLHead(SigmoidHead):
+    """A `SigmoidHead` that is trained with `locenc_csp.presence.ssdl_loss`: same class, other place.
+
+    The parameters are those of `SigmoidHead`; the background's weight must be positive.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_classes: int,
+        *,
+        background_weight: float = 1.0,
+        entropy: bool = False,
+        csp_compat: bool = False,
+    ) -> None:
+        if background_weight == 0:
+            raise ValueError("background_weight must be > 0: without background this loss knows no absence")
+        super().__init__(dim, num_classes, background_weight=background_weight, entropy=entropy, csp_compat=csp_compat)
+
+    def loss(self, embedding: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
+        """Return the loss; ``background`` (C*B, dim) has row c*B + i for row i, ValueError if it is missing."""
+        return ssdl_loss(
+            self(embedding),
+            labels,
+            self.background_logits(background),
+            background_weight=self.background_weight,
+            entropy=self.entropy,
+            csp_compat=self.csp_compat,
+        )
+
+
+class SLDSHead(SigmoidHead):
+    """A `SigmoidHead` that is trained with `locenc_csp.presence.slds_loss`: same place, one random other class.
+
+    Parameters
+    ----------
+    dim, num_classes, entropy, csp_compat
+        As in `SigmoidHead`; at least 2 classes.
+    """
+
+    def __init__(self, dim: int, num_classes: int, *, entropy: bool = False, csp_compat: bool = False) -> None:
+        super().__init__(dim, num_classes, background_weight=0.0, entropy=entropy, csp_compat=csp_compat)
+
+    def loss(self, embedding: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
+        """Return the loss; other classes are drawn by torch's global generator, ``background`` is not looked at."""
+        logits = self(embedding)
+        check_classes(logits, labels)
+        absent = other_classes(labels, self.out_features)
+        return slds_loss(logits, labels, absent, entropy=self.entropy, csp_compat=self.csp_compat)
 
 
 class SoftmaxHead(Head):
@@ -151,26 +195,18 @@ class SoftmaxHead(Head):
     def loss(self, embedding: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
         """Return the mean cross-entropy; ``background`` is not looked at."""
         logits = self(embedding)
-        _check(logits, labels)
+        check_classes(logits, labels)
         return functional.cross_entropy(logits, labels.long())
 
 
-def _check(logits: Tensor, labels: Tensor) -> int:
-    """Check labels against logits (B, K); return K. Values only on the CPU, where looking costs nothing."""
-    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
-        raise ValueError(f"logits must be (B, K) and labels (B,), got {tuple(logits.shape)} and {tuple(labels.shape)}")
-    if len(labels) == 0:
-        raise ValueError("the batch is empty: there is no label to learn from; skip such a batch")
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise TypeError(f"labels must be integer class numbers, got {labels.dtype}")
-    num_classes = logits.shape[1]
-    if labels.device.type == "cpu":
-        bad = ((labels < 0) | (labels >= num_classes)).nonzero()[:, 0]
-        if len(bad):
-            first = int(bad[0])
-            raise ValueError(
-                f"labels must lie in 0 .. {num_classes - 1}, but row {first} has {int(labels[first])}"
-                f"{and_more(len(bad))}; "
-                "-1 means a missing label: leave such rows out of fine-tuning"
-            )
-    return num_classes
+HEADS: dict[str, Callable[[int, int], Head]] = {
+    "softmax": SoftmaxHead,
+    "presence": PresenceHead,
+    "an-full": partial(PresenceHead, positive_weight=2048.0),
+    "an-full-me": partial(PresenceHead, positive_weight=2048.0, entropy=True),
+    "an-ssdl": SSDLHead,
+    "an-ssdl-me": partial(SSDLHead, entropy=True),
+    "an-slds": SLDSHead,
+    "an-slds-me": partial(SLDSHead, entropy=True),
+}
+"""By the names of recipes, called with the size of the embedding and the number of classes. ``an-``: of SINR."""

@@ -9,8 +9,9 @@ create data embed from_pretrained list_encoders load_csp load_geoclip load_satcl
 load_torchspatial load_tte maps position_encoder register show_versions
 """
 LOCENC_CSP = """
-DualEncoder Encoder Finetune Objective PresenceHead Pretrain Schedule SoftmaxHead choose_weights contrastive_loss
-finetune full_loss multiply_prior nearest_neighbour pretrain retrieval scores
+CoordinateQueue DualEncoder Encoder Finetune LearnedTemperature Objective PresenceHead Pretrain Schedule SoftmaxHead
+choose_weights contrastive_loss finetune full_loss multiply_prior nearest_neighbour pretrain retrieval same_place scores
+slds_loss ssdl_loss
 """
 
 

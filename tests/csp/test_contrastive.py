@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 from torch.testing import assert_close
 
-from locenc_csp import contrastive
+from locenc_csp import pairwise
 from locenc_csp.contrastive import contrastive_loss
 
 
@@ -25,8 +25,8 @@ def plain(a, b, temperature):
 @pytest.fixture
 def small_blocks(monkeypatch):
     """Three rows at a time."""
-    monkeypatch.setattr(contrastive, "BLOCK", 1)
-    monkeypatch.setattr(contrastive, "FEWEST_ROWS", 3)
+    monkeypatch.setattr(pairwise, "BLOCK", 1)
+    monkeypatch.setattr(pairwise, "FEWEST_ROWS", 3)
 
 
 def test_value_with_forty_digits():
@@ -117,8 +117,8 @@ def test_no_matrix_of_all_scores(monkeypatch):
                     largest = max(largest, part.numel())
             return result
 
-    monkeypatch.setattr(contrastive, "BLOCK", 2**12)
-    monkeypatch.setattr(contrastive, "FEWEST_ROWS", 8)
+    monkeypatch.setattr(pairwise, "BLOCK", 2**12)
+    monkeypatch.setattr(pairwise, "FEWEST_ROWS", 8)
     a, b = rows(1024, 4).requires_grad_(), rows(1024, 4, seed=1).requires_grad_()
     with Watch():
         contrastive_loss(a, b).backward()

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
-from locenc_csp.heads import Head, PresenceHead, SoftmaxHead, full_loss
+from locenc_csp.heads import HEADS, Head, PresenceHead, SLDSHead, SSDLHead, full_loss
+from locenc_csp.presence import other_classes, slds_loss, ssdl_loss
 
 
 def logits(seed, batch=4, classes=5, spread=3.0):
@@ -95,10 +96,11 @@ def test_gradcheck_and_confident_errors():
     assert wrong.grad.tolist() == [[-1.0, 0.5]]
 
 
-@pytest.mark.parametrize("head", [PresenceHead(3, 4), SoftmaxHead(3, 4)], ids=["presence", "softmax"])
-def test_one_interface(head: Head):
+@pytest.mark.parametrize("name", HEADS)
+def test_one_interface(name):
+    head = HEADS[name](3, 4)
     embedding = torch.randn(6, 3, generator=torch.Generator().manual_seed(0))
-    background = -embedding[:2] if head.needs_background else None
+    background = -embedding if head.needs_background else None
     loss = head.loss(embedding, torch.tensor([0, 1, 2, 3, 0, 1]), background)
     assert loss.shape == ()
     assert loss.isfinite()
@@ -116,7 +118,7 @@ def test_one_interface(head: Head):
 
 
 def test_softmax_head():
-    head = SoftmaxHead(2, 3)
+    head = HEADS["softmax"](2, 3)
     embedding, labels = torch.tensor([[1.0, -2.0], [0.5, 0.0]]), torch.tensor([2, 0], dtype=torch.int32)
     probabilities = head.probabilities(embedding)
     assert_close(probabilities.sum(-1), torch.ones(2))
@@ -142,3 +144,34 @@ def test_presence_head():
         full_loss(torch.zeros(1, 3), label, torch.zeros(2, 4))
     with pytest.raises(TypeError, match="abstract"):
         Head(2, 3)
+
+
+def test_heads_of_sinr():
+    embedding, background = torch.tensor([[1.0, -2.0], [0.5, 0.3]]), torch.tensor([[0.2, 0.1], [-1.0, 2.0]])
+    labels = torch.tensor([2, 0])
+
+    def fresh(name):
+        head = HEADS[name](2, 3)
+        head.load_state_dict({"weight": torch.tensor([[1.0, 2.0], [-1.0, 0.5], [0.3, 0.0]])})
+        return head, head(embedding), head(background)
+
+    for suffix, entropy in (("", False), ("-me", True)):
+        head, here, elsewhere = fresh(f"an-full{suffix}")
+        wanted = full_loss(here, labels, elsewhere, positive_weight=2048, entropy=entropy)
+        assert_close(head.loss(embedding, labels, background), wanted)
+        head, here, elsewhere = fresh(f"an-ssdl{suffix}")
+        assert_close(head.loss(embedding, labels, background), ssdl_loss(here, labels, elsewhere, entropy=entropy))
+        head, here, _ = fresh(f"an-slds{suffix}")
+        assert not head.needs_background
+        torch.manual_seed(5)
+        absent = other_classes(labels, 3)
+        torch.manual_seed(5)
+        assert_close(head.loss(embedding, labels), slds_loss(here, labels, absent, entropy=entropy))
+    for weight in (0, -1):
+        with pytest.raises(ValueError, match="background_weight must be"):
+            SSDLHead(2, 3, background_weight=weight)
+    with pytest.raises(ValueError, match="SSDLHead with background_weight > 0 needs background="):
+        SSDLHead(2, 3).loss(embedding, labels)
+    with pytest.raises(ValueError, match="positive_weight must be finite and > 0, got 0"):
+        PresenceHead(2, 3, positive_weight=0)
+    assert SLDSHead(2, 3).csp_compat is False
