@@ -113,9 +113,7 @@ def encode_kernel(
             g2, d2, lost2, value = next_degree(
                 table, degree, more, more_start, g2, d2, lost2, w, part, DEGREES, PITCH, True
             )
-            store_degree(
-                middle, right + ORDERS, left - ORDERS, value, more_sine, more_cosine, more, degree, here, True
-            )
+            store_degree(middle, right + ORDERS, left - ORDERS, value, more_sine, more_cosine, more, degree, here, True)
 
 
 @triton.jit

@@ -9,8 +9,8 @@ Near a pole d is small beside g, so that nothing cancels, and what is lost when 
 (Kahan). The slopes by z obey the derivative of the same.
 
 Columns are S F g times the sine or cosine of m lon, in which p(1) s sin^m (colatitude) is split so that float32 holds
-both factors: F(l, m) = p(l, m)(1) s(l, m) 2^-k, S = 2^k sin^m (colatitude), with k(m) such that F reaches 2^100. Where S
-is 0, all columns are. From 300 degrees on even that is too much, and both are float64 ("wide").
+both factors: F(l, m) = p(l, m)(1) s(l, m) 2^-k, S = 2^k sin^m (colatitude), with k(m) such that F reaches 2^80. Where S
+is 0, all columns are. Beyond 256 degrees even that is too much, and both are float64 ("wide").
 """
 
 import math
@@ -25,14 +25,15 @@ from locenc.kernels.triton_launch import blocks, empty, launch
 from locenc.kernels.triton_sincos import ROUNDING, along_axis, sincos
 
 #: Degrees for which float32 has the range.
-NARROW = 300
+NARROW = 256
 #: Numbers of a point: half turns of longitude (high, low), log2 of cos lat (high, low), v, sin lat, cos lat.
 FIELDS = tl.constexpr(8)
 LON, LOG, PART, SIN_LAT, COS_LAT = (tl.constexpr(place) for place in (0, 2, 4, 5, 6))
 
 POINTS = 256  # of a program
 RADIAN = tl.constexpr(math.pi / 180)
-LARGEST = tl.constexpr(100)  # the exponent of the largest F of an order
+ROUNDING_BITS = tl.constexpr(0x4B400000)  # of 1.5 * 2^23: integers near 0 added to it stand in its lowest bits
+LARGEST = tl.constexpr(80)  # the exponent of the largest F of an order
 
 
 @triton.jit
@@ -42,8 +43,7 @@ def points_kernel(lonlat, out, n, along, across, POINTS: tl.constexpr):
     here = rows < n
     lon, lat = load_degrees(lonlat, n, along, across, rows)
     steep = tl.abs(lat) > 45.0
-    angle = tl.where(steep, (90.0 - tl.abs(lat)) / 2, lat) * RADIAN
-    sine, cosine = tl.sin(angle), tl.cos(angle)
+    sine, cosine = small_sincos(tl.where(steep, (90.0 - tl.abs(lat)) / 2, lat) * RADIAN)
     down = tl.where(steep, 2.0 * sine * sine, 1.0 - tl.abs(sine))  # 1 - |z|
     sin_lat = tl.where(steep, tl.where(lat < 0.0, down - 1.0, 1.0 - down), sine)
     cos_lat = tl.where(steep, 2.0 * sine * cosine, cosine)
@@ -54,6 +54,23 @@ def points_kernel(lonlat, out, n, along, across, POINTS: tl.constexpr):
     tl.store(own + PART, tl.where(lat < 0.0, down, -down).to(tl.float32), mask=here)
     tl.store(own + SIN_LAT, sin_lat.to(tl.float32), mask=here)
     tl.store(own + COS_LAT, cos_lat.to(tl.float32), mask=here)
+
+
+@triton.jit
+def small_sincos(angle):
+    """Sine and cosine of |angle| <= pi / 4 in float64, by their series: within 4e-13."""
+    z = angle * angle
+    s = tl.fma(z, 1 / 6227020800, -1 / 39916800)
+    s = tl.fma(z, s, 1 / 362880)
+    s = tl.fma(z, s, -1 / 5040)
+    s = tl.fma(z, s, 1 / 120)
+    s = tl.fma(z, s, -1 / 6)
+    c = tl.fma(z, 1 / 479001600, -1 / 3628800)
+    c = tl.fma(z, c, 1 / 40320)
+    c = tl.fma(z, c, -1 / 720)
+    c = tl.fma(z, c, 1 / 24)
+    c = tl.fma(z, c, -1 / 2)
+    return tl.fma(angle, z * s, angle), tl.fma(z, c, 1.0)
 
 
 @triton.jit
@@ -104,12 +121,10 @@ def longitude_waves(points, rows, n, orders):
 
 
 @triton.jit
-def powers(
-    points, table, rows, n, exponents, orders, DEGREES: tl.constexpr, PITCH: tl.constexpr, WIDE: tl.constexpr
-):
+def powers(points, table, rows, n, exponents, orders, DEGREES: tl.constexpr, PITCH: tl.constexpr, WIDE: tl.constexpr):
     """2^k(m) cos^e lat, [points, orders], the exponents e being the orders or less."""
     here = rows < n
-    high = tl.load(points + rows * FIELDS + LOG, mask=here, other=0.0)[:, None]
+    high = tl.load(points + rows * FIELDS + LOG, mask=here, other=-1000.0)[:, None]
     low = tl.load(points + rows * FIELDS + LOG + 1, mask=here, other=0.0)[:, None]
     k = tl.load(table + 2 * DEGREES * PITCH + orders).to(tl.int32)[None, :]
     factor = exponents.to(tl.float32)[None, :]
@@ -121,7 +136,7 @@ def powers(
     p = tl.fma(r, p, 0.240226478969)
     p = tl.fma(r, p, 0.693147202985)
     p = tl.fma(r, p, 1.0)
-    whole = (q - ROUNDING).to(tl.int32) + k
+    whole = q.to(tl.int32, bitcast=True) - ROUNDING_BITS + k
     if WIDE:
         return p.to(tl.float64) * ((tl.maximum(whole, -1023) + 1023).to(tl.int64) << 52).to(tl.float64, bitcast=True)
     else:
