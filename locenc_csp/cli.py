@@ -93,9 +93,19 @@ def _finetune(recipe: Finetune) -> None:
 def _evaluate(recipe: Evaluate) -> None:
     from locenc_csp.evaluating import evaluate
 
-    for branch, scores in evaluate(recipe)["scores"].items():
-        numbers = ", ".join(f"{name} {scores[name]:.3f}" for name in ("top1", "top3", "top5", "mrr"))
+    report = evaluate(recipe)
+    for branch, scores in report["scores"].items():
+        numbers = ", ".join(f"{name} {scores[name]:.3f}" for name in ("top1", "top3", "top5", "top10", "mrr"))
         print(f"{branch:10} {numbers}, {scores['count']} rows")
+    if found := report.get("calibration"):
+        before, after = (found[when]["expected_calibration_error"] for when in ("before", "after"))
+        print(f"location   temperature {found['temperature']:.3g}, calibration error {before:.3f}, then {after:.3f}")
+    if found := report.get("geo_bias"):
+        names = [name for name in found if name[:3] in ("ssi", "sri")]
+        numbers = ", ".join(f"{name} {'none' if found[name] is None else format(found[name], '.4g')}" for name in names)
+        print(f"geo-bias   {numbers}; {report['branch']}, within {found['radius_km']:g} km")
+    if recipe.map:
+        print(f"map: {recipe.map}")
 
 
 def _demo(recipe: Demo) -> None:

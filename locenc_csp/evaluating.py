@@ -1,27 +1,53 @@
-"""Score a fine-tuned encoder on the test rows: image, location, and both."""
+"""Score a fine-tuned encoder on the test rows: image, location, and both; its calibration, its map, its geo-bias."""
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from locenc._files import write_text
-from locenc._names import and_more
-from locenc_csp.datasets.probabilities import open_probabilities
+from locenc._files import atomic_write, write_text
+from locenc_csp._machine import machine
+from locenc_csp.calibration import (
+    expected_calibration_error,
+    fit_temperature,
+    negative_log_likelihood,
+    reliability,
+    temper,
+)
 from locenc_csp.datasets.table import PlaceTable, read_table
 from locenc_csp.evaluation import choose_weights, multiply_prior
-from locenc_csp.features import open_features
 from locenc_csp.finetuned import SCORES, load_finetuned, location_probabilities, versions
 from locenc_csp.finetuning import Task, make_task, table_hash
-from locenc_csp.image_classifier import image_probabilities
-from locenc_csp.pretraining import unlabelled_rows
-from locenc_csp.ranking import scores
+from locenc_csp.image_branch import image_branch, image_hash
+from locenc_csp.ranking import class_scores, ranks, scores_of_ranks
 from locenc_csp.recipes import Evaluate
 
 Probabilities = NDArray[np.floating[Any]]
+Rows = NDArray[np.int64]
+
+SECTORS, RINGS, CELLS = 8, 4, 4  # parts of a neighbourhood: sectors, rings, and square cells along its diameter
+
+
+class Comparison(NamedTuple):
+    """What the branches make of the test rows.
+
+    Attributes
+    ----------
+    ranks : dict of str to ndarray
+        By branch, int64 (test rows,): rank of the true class; 0 where the branch has no prediction.
+    weights : dict or None
+        Exponents of the branch ``weighted``; None without it.
+    calibration : dict or None
+        Temperature of the location's probabilities, and what it does to them; None without val rows.
+    """
+
+    ranks: dict[str, Rows]
+    weights: dict[str, float] | None
+    calibration: dict[str, Any] | None
 
 
 def evaluate(recipe: Evaluate) -> dict[str, Any]:
@@ -30,14 +56,23 @@ def evaluate(recipe: Evaluate) -> dict[str, Any]:
     Parameters
     ----------
     recipe : Evaluate
-        The run, the table, and where P(y | image) comes from.
+        The run, the table, where P(y | image) comes from, and what else to make.
 
     Returns
     -------
     dict
-        ``scores``: for ``location`` (test rows that have one), ``image``, ``product`` = P(y | image)·P(y | location)
-        and ``weighted`` (exponents chosen on the val rows) the top-1, 3, 5 accuracy, the mean reciprocal rank and the
-        number of rows; ``weights``; the run's seed, the table's hash, versions. Also written as JSON.
+        The report, also written as JSON:
+
+        - ``scores``, for each branch: ``location`` (test rows that have one), ``image``, ``product`` =
+          P(y | image)·P(y | location), ``weighted`` (exponents chosen on the val rows by top-1: ``weights``) and
+          ``calibrated`` (location at the temperature that makes the val rows most likely). Top-1, 3, 5, 10 accuracy,
+          mean reciprocal rank, ``macro_top1`` (mean over classes) and the number of rows. In all but ``location`` rows
+          without a location are the image's alone.
+        - ``classes``: for each class its test rows and their top-1 accuracy in ``branch``.
+        - ``calibration`` of the location's probabilities before and after.
+        - ``geo_bias`` of ``branch``, if asked for.
+        - ``branch``: the product, or the location where there is no image.
+        - the run's settings and seed, counts of rows, hashes of table and image data, versions, machine.
 
     Raises
     ------
@@ -58,21 +93,40 @@ def evaluate(recipe: Evaluate) -> dict[str, Any]:
     location = np.full((len(rows), len(task.labels.classes)), np.nan, np.float32)
     placed = table.has_location[rows]
     location[placed] = location_probabilities(encoder, head, table.lonlat[rows[placed]])
-    image = _image_probabilities(recipe, table, task, rows, result)
+    image = image_branch(recipe, table, task, rows, result["recipe"]["split"])
+    if image is None and not table.has_location[task.test].any():
+        raise ValueError("no test row has a location, and nothing says where P(y | image) is: give features")
+    compared = compare(location, image, task, table)
+    branch = "location" if image is None else "product"
     report = {
         "run": str(recipe.run),
-        **compare(location, image, task, table),
+        "scores": {name: _scores(rank, task) for name, rank in compared.ranks.items()},
+        "weights": compared.weights,
+        "calibration": compared.calibration,
+        "branch": branch,
+        "classes": _classes(compared.ranks[branch], task),
+        "geo_bias": _geo_bias(recipe, compared.ranks[branch], task, table) if recipe.geo_bias else None,
         **task_settings(result),
         "num_labels": result["num_labels"],
+        "counts": {
+            **{role: len(getattr(task, role)) for role in ("train", "val", "test")},
+            "test_with_location": int(table.has_location[task.test].sum()),
+            "classes": len(task.labels.classes),
+        },
         "table": result["table"],
+        "images": image_hash(recipe),
         "versions": versions(),
+        "machine": machine(),
     }
-    write_text(recipe.out or recipe.run / SCORES, json.dumps(report, indent=2) + "\n")
+    report = {name: value for name, value in report.items() if value is not None}
+    if recipe.map is not None:
+        _draw_map(recipe.map, compared.ranks[branch], branch, task, table)
+    write_text(recipe.out or recipe.run / SCORES, json.dumps(report, indent=2, allow_nan=False) + "\n")
     return report
 
 
-def compare(location: Probabilities, image: Probabilities | None, task: Task, table: PlaceTable) -> dict[str, Any]:
-    """Scores of the branches and of their products.
+def compare(location: Probabilities, image: Probabilities | None, task: Task, table: PlaceTable) -> Comparison:
+    """Rank the true classes of the test rows by every branch.
 
     Parameters
     ----------
@@ -86,25 +140,41 @@ def compare(location: Probabilities, image: Probabilities | None, task: Task, ta
 
     Returns
     -------
-    dict
-        ``scores`` by branch, and ``weights`` of the weighted product where there is an image branch.
+    Comparison
+        With the branches that there are.
     """
     codes, num_val = task.labels.codes, len(task.val)
     test, placed = codes[task.test], table.has_location[task.test]
-    result: dict[str, Any] = {"scores": {}}
-    if placed.any():
-        result["scores"]["location"] = _scores(location[num_val:][placed], test[placed])
-    if image is not None and len(test):
-        product = multiply_prior(image[num_val:], location[num_val:], has_location=placed)
-        result["scores"]["image"] = _scores(image[num_val:], test)
-        result["scores"]["product"] = _scores(product, test)
+    temperature = fit_temperature(*_likely(location[:num_val], codes[task.val])) if num_val else None
+    weights = None
+    ranked: dict[str, Rows] = {}
+
+    def branches() -> Iterator[tuple[str, Probabilities]]:
+        nonlocal weights
+        if image is None:
+            return
+        images, places = image[num_val:], location[num_val:]
+        yield "image", images
+        yield "product", multiply_prior(images, places, has_location=placed)
         seen = np.flatnonzero(~np.isnan(image[:num_val]).any(axis=1))  # others' classifiers may lack val rows
         if len(seen):
             weights = choose_weights(image[seen], location[seen], codes[task.val[seen]])
-            weighted = multiply_prior(image[num_val:], location[num_val:], has_location=placed, **weights._asdict())
-            result["scores"]["weighted"] = _scores(weighted, test)
-            result["weights"] = weights._asdict()
-    return result
+            yield "weighted", multiply_prior(images, places, has_location=placed, **weights._asdict())
+        if temperature is not None:
+            yield (
+                "calibrated",
+                multiply_prior(images, places, has_location=placed, location_weight=1 / temperature),
+            )
+
+    if placed.any():
+        ranked["location"] = np.zeros(len(test), np.int64)
+        ranked["location"][placed] = ranks(location[num_val:][placed], test[placed])
+    for name, probabilities in branches():
+        ranked[name] = ranks(probabilities, test)
+    calibration = None
+    if temperature is not None and placed.any():
+        calibration = _calibration(*_likely(location[num_val:][placed], test[placed]), temperature)
+    return Comparison(ranked, weights._asdict() if weights is not None else None, calibration)
 
 
 def task_settings(result: dict[str, Any]) -> dict[str, Any]:
@@ -112,54 +182,73 @@ def task_settings(result: dict[str, Any]) -> dict[str, Any]:
     return {name: result["recipe"][name] for name in ("label", "split", "label_ratio", "seed")}
 
 
-def _image_probabilities(
-    recipe: Evaluate, table: PlaceTable, task: Task, rows: NDArray[np.int64], result: dict[str, Any]
-) -> Probabilities | None:
-    num_classes = len(task.labels.classes)
-    if recipe.image_probabilities is not None and recipe.image_probabilities.is_dir():
-        return _imported_probabilities(recipe.image_probabilities, table, task, rows)
-    if recipe.image_probabilities is not None:
-        return _read_probabilities(recipe.image_probabilities, len(table), num_classes)[rows]
-    if recipe.features is None:
-        return None
-    features = open_features(recipe.features)
-    features.check_ids(table)
-    return image_probabilities(
-        features,
-        task.labels.codes,
-        train=task.train,
-        val=task.val,
-        unlabelled=unlabelled_rows(table, result["recipe"]["split"]),
-        rows=rows,
-        num_classes=num_classes,
-    )
+def _likely(location: Probabilities, codes: Rows) -> tuple[Probabilities, Rows]:
+    """Rows in which some class is possible: a presence head may rule all of them out."""
+    possible = location.any(1)
+    return location[possible], codes[possible]
 
 
-def _imported_probabilities(folder: Path, table: PlaceTable, task: Task, rows: NDArray[np.int64]) -> Probabilities:
-    """P(y | image) that `locenc-csp import` has stored; NaN in val rows that the classifier was not run on."""
-    probabilities = open_probabilities(folder).of(table.ids[rows], task.labels.classes)
-    lacking = np.flatnonzero(np.isnan(probabilities[len(task.val) :]).any(axis=1))
-    if len(lacking):
-        row = task.test[lacking[0]]
-        raise ValueError(
-            f"{folder} has no P(y | image) for test row {row} ({table.ids[row]}){and_more(len(lacking))}: were "
-            "they imported with this table, and is the split the published one (--split official)?"
-        )
-    return probabilities
+def _scores(rank: Rows, task: Task) -> dict[str, float]:
+    known = rank > 0
+    by_class = class_scores(rank[known], task.labels.codes[task.test[known]], len(task.labels.classes))
+    return {**dataclasses.asdict(scores_of_ranks(rank[known])), "macro_top1": by_class.macro}
 
 
-def _read_probabilities(path: Path, num_rows: int, num_classes: int) -> Probabilities:
-    expected = f"P(y | image) as .npy, a row for each of the table's {num_rows} places, {num_classes} classes by name"
-    if not path.is_file():
-        raise FileNotFoundError(f"no file {path}: expected {expected}")
-    try:
-        given: Probabilities = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path} is damaged or no array; expected {expected}") from error
-    if given.shape != (num_rows, num_classes):
-        raise ValueError(f"{path} has shape {given.shape}; expected {expected}")
-    return given
+def _classes(rank: Rows, task: Task) -> dict[str, dict[str, float]]:
+    known = rank > 0
+    by_class = class_scores(rank[known], task.labels.codes[task.test[known]], len(task.labels.classes))
+    rows = zip(task.labels.classes, by_class.num_rows.tolist(), by_class.accuracy.tolist(), strict=True)
+    return {name: {"count": count, "top1": accuracy} for name, count, accuracy in rows if count}
 
 
-def _scores(probabilities: Probabilities, codes: NDArray[np.int64]) -> dict[str, float]:
-    return dataclasses.asdict(scores(probabilities, codes))
+def _calibration(location: Probabilities, codes: Rows, temperature: float) -> dict[str, Any]:
+    """Likelihood, calibration error and reliability table of the location's probabilities, as they are and tempered."""
+
+    def state(probabilities: Probabilities) -> dict[str, Any]:
+        table = reliability(probabilities, codes)
+        filled = table.num_rows > 0
+        return {
+            "negative_log_likelihood": negative_log_likelihood(probabilities, codes),
+            "expected_calibration_error": expected_calibration_error(probabilities, codes),
+            "reliability": {
+                "above": table.edges[:-1][filled].tolist(),
+                "count": table.num_rows[filled].tolist(),
+                "confidence": table.confidence[filled].tolist(),
+                "accuracy": table.accuracy[filled].tolist(),
+            },
+        }
+
+    return {"temperature": temperature, "before": state(location), "after": state(temper(location, temperature))}
+
+
+def _geo_bias(recipe: Evaluate, rank: Rows, task: Task, table: PlaceTable) -> dict[str, Any]:
+    """Self-information and relative information of hits, for the test rows with a location."""
+    from locenc_csp.geo_bias import relative_information, self_information
+
+    known = (rank > 0) & table.has_location[task.test]
+    lonlat, hits = table.lonlat[task.test[known]], rank[known] == 1
+    radius = recipe.geo_bias_radius_km
+    parts: dict[str, dict[str, Any]] = {
+        "cells": {"cell_km": 2 * radius / CELLS},
+        "rings": {"ring_km": radius / RINGS},
+        "sectors": {"num_sectors": SECTORS},
+    }
+    found = {
+        "ssi_unmarked": self_information(lonlat, radius_km=radius),
+        "ssi_marked": self_information(lonlat, 1 + hits, radius_km=radius),
+        **{
+            f"sri_{name}": relative_information(lonlat, hits, radius_km=radius, bins=[0, 0.5, 1], **part)
+            for name, part in parts.items()
+        },
+    }
+    scores = {name: None if np.isnan(bias.score) else bias.score for name, bias in found.items()}
+    return {"radius_km": radius, "count": len(lonlat), **scores, "parts": parts}
+
+
+def _draw_map(path: Path, rank: Rows, branch: str, task: Task, table: PlaceTable) -> None:
+    from locenc_csp.accuracy_map import plot_accuracy
+
+    known = (rank > 0) & table.has_location[task.test]
+    title = {"location": "P(class | location)", "product": "P(class | image) P(class | location)"}[branch]
+    figure = plot_accuracy(table.lonlat[task.test[known]], rank[known] == 1, title=title)
+    atomic_write(path, lambda temporary: figure.savefig(temporary, dpi=150, format=path.suffix[1:] or "png"))

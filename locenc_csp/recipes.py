@@ -13,6 +13,7 @@ from typing import Any, Literal
 from locenc._names import check_count
 
 Value = int | float | bool | str
+HeadName = Literal["softmax", "presence", "an-full", "an-full-me", "an-ssdl", "an-ssdl-me", "an-slds", "an-slds-me"]
 
 RANDOM_CONV = "random-conv"
 
@@ -171,13 +172,21 @@ class Pretrain:
     encoder: Encoder = field(default_factory=Encoder)
     """The location encoder."""
     objective: str = "NCE-B"
-    """MC or NCE with any of B, L, D (MC-BLD); MSE; or a preset (csp-inat2018, csp-fmow)."""
+    """MC, NCE, CLIP or SIGLIP with any of B, L, D (MC-BLD); GEOCLIP-B; MSE; or a preset (csp-inat2018, csp-fmow)."""
     temperature: float | dict[str, float] | None = None
-    """One number, or one per term (B 20 L 1 D 1); 0.1 unless given, and a preset keeps its own."""
+    """One number, or one per term (B 20 L 1 D 1); 0.1 unless given, and CLIP, GEOCLIP and presets have their own."""
+    learn: str = ""
+    """Terms whose temperatures (and biases) are learned, from the given ones on, such as: BL. None unless given."""
     weight: float | dict[str, float] | None = None
     """Of the terms (B 1 L 1 D 0.1); 1 each, or the preset's, when None."""
+    bias: float | dict[str, float] | None = None
+    """What SIGLIP adds to its scores, -10 unless given."""
     symmetric: Literal["mean", "sum"] | None = None
     """Add the direction image to location to the term B of MC."""
+    same_place_km: float | None = None
+    """Pairs within this distance are no negatives of each other (0: at equal coordinates); all are unless given."""
+    queue_size: int = 4096
+    """Places of earlier batches that GEOCLIP compares with."""
     csp_compat: bool = False
     """The arithmetic of the published CSP code."""
     negatives: Literal["sphere", "box", "land", "density", "official-ellipse"] = "sphere"
@@ -196,7 +205,7 @@ class Pretrain:
     """Optimisation."""
 
     def __post_init__(self) -> None:
-        _check(self, counts=("num_negatives", "image_components"), from_zero=("validation_pairs",))
+        _check(self, counts=("num_negatives", "queue_size", "image_components"), from_zero=("validation_pairs",))
 
 
 @dataclass(frozen=True)
@@ -221,8 +230,8 @@ class Finetune:
     """Train the head alone, or everything; the better on validation is kept."""
     lrs: tuple[float, ...] = (1e-3,)
     """Peak learning rates to try with the full mode."""
-    head: Literal["softmax", "presence"] = "softmax"
-    """Cross-entropy, or the presence-only full loss of Mac Aodha et al. 2019."""
+    head: HeadName = "softmax"
+    """Cross-entropy, the presence-only full loss of Mac Aodha et al. 2019, or a loss of SINR."""
     steps: int | None = None
     """Steps of each candidate; 200, 400 or 800 by the number of labels unless given."""
     batch_size: int = 128
@@ -249,7 +258,18 @@ class Evaluate:
     image_probabilities: Path | None = None
     """P(y|image) instead of features: a folder that `import` made, or a NumPy file (N, K) for every row."""
     out: Path | None = None
-    """JSON file of the scores; `scores.json` in the run unless given."""
+    """JSON file of the report; `scores.json` in the run unless given."""
+    map: Path | None = None
+    """Picture file (.png, .svg, .pdf): world maps of the accuracy and of the number of test places."""
+    geo_bias: bool = False
+    """Add the geo-bias scores: spatial self-information and relative information of the hits."""
+    geo_bias_radius_km: float = 100.0
+    """Radius of the neighbourhoods of the geo-bias scores."""
+
+    def __post_init__(self) -> None:
+        _check(self, rates=("geo_bias_radius_km",))
+        if self.map is not None and self.map.suffix not in (".png", ".svg", ".pdf"):
+            raise ValueError(f"map must be a file that ends in .png, .svg or .pdf, got {str(self.map)!r}")
 
 
 @dataclass(frozen=True)
