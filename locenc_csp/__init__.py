@@ -7,17 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from locenc_csp.accuracy_map import plot_accuracy
+    from locenc_csp.calibration import expected_calibration_error, fit_temperature, reliability, temper
     from locenc_csp.contrastive import contrastive_loss
     from locenc_csp.coordinate_queue import CoordinateQueue
     from locenc_csp.dual_encoder import DualEncoder
-    from locenc_csp.evaluation import choose_weights, multiply_prior, scores
+    from locenc_csp.evaluation import choose_weights, multiply_prior
     from locenc_csp.finetuning import finetune
+    from locenc_csp.geo_bias import relative_information, self_information
     from locenc_csp.heads import PresenceHead, SoftmaxHead
     from locenc_csp.learned_temperature import LearnedTemperature
     from locenc_csp.masks import same_place
     from locenc_csp.objectives import Objective
     from locenc_csp.presence import full_loss, slds_loss, ssdl_loss
     from locenc_csp.pretraining import pretrain
+    from locenc_csp.ranking import class_scores, ranks, scores
     from locenc_csp.recipes import Encoder, Finetune, Pretrain, Schedule
     from locenc_csp.search import nearest_neighbour, retrieval
 
@@ -33,17 +37,26 @@ _HOME = {
     "Schedule": "recipes",
     "SoftmaxHead": "heads",
     "choose_weights": "evaluation",
+    "class_scores": "ranking",
     "contrastive_loss": "contrastive",
+    "expected_calibration_error": "calibration",
     "finetune": "finetuning",
+    "fit_temperature": "calibration",
     "full_loss": "presence",
     "multiply_prior": "evaluation",
     "nearest_neighbour": "search",
+    "plot_accuracy": "accuracy_map",
     "pretrain": "pretraining",
+    "ranks": "ranking",
+    "relative_information": "geo_bias",
+    "reliability": "calibration",
     "retrieval": "search",
     "same_place": "masks",
-    "scores": "evaluation",
+    "scores": "ranking",
+    "self_information": "geo_bias",
     "slds_loss": "presence",
     "ssdl_loss": "presence",
+    "temper": "calibration",
 }
 
 __all__ = [
@@ -58,17 +71,26 @@ __all__ = [
     "Schedule",
     "SoftmaxHead",
     "choose_weights",
+    "class_scores",
     "contrastive_loss",
+    "expected_calibration_error",
     "finetune",
+    "fit_temperature",
     "full_loss",
     "multiply_prior",
     "nearest_neighbour",
+    "plot_accuracy",
     "pretrain",
+    "ranks",
+    "relative_information",
+    "reliability",
     "retrieval",
     "same_place",
     "scores",
+    "self_information",
     "slds_loss",
     "ssdl_loss",
+    "temper",
 ]
 
 

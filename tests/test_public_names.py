@@ -10,8 +10,9 @@ load_torchspatial load_tte maps position_encoder register show_versions
 """
 LOCENC_CSP = """
 CoordinateQueue DualEncoder Encoder Finetune LearnedTemperature Objective PresenceHead Pretrain Schedule SoftmaxHead
-choose_weights contrastive_loss finetune full_loss multiply_prior nearest_neighbour pretrain retrieval same_place scores
-slds_loss ssdl_loss
+choose_weights class_scores contrastive_loss expected_calibration_error finetune fit_temperature full_loss
+multiply_prior nearest_neighbour plot_accuracy pretrain ranks relative_information reliability retrieval same_place
+scores self_information slds_loss ssdl_loss temper
 """
 
 
