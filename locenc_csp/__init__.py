@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from locenc_csp.calibration import expected_calibration_error, fit_temperature, reliability, temper
     from locenc_csp.contrastive import contrastive_loss
     from locenc_csp.coordinate_queue import CoordinateQueue
+    from locenc_csp.datasets.importing import import_published, import_table
     from locenc_csp.dual_encoder import DualEncoder
     from locenc_csp.evaluation import choose_weights, multiply_prior
     from locenc_csp.finetuning import finetune
     from locenc_csp.geo_bias import relative_information, self_information
     from locenc_csp.heads import PresenceHead, SoftmaxHead
+    from locenc_csp.import_recipes import Import, ImportTable
     from locenc_csp.learned_temperature import LearnedTemperature
     from locenc_csp.masks import same_place
     from locenc_csp.objectives import Objective
@@ -30,6 +32,8 @@ _HOME = {
     "DualEncoder": "dual_encoder",
     "Encoder": "recipes",
     "Finetune": "recipes",
+    "Import": "import_recipes",
+    "ImportTable": "import_recipes",
     "LearnedTemperature": "learned_temperature",
     "Objective": "objectives",
     "PresenceHead": "heads",
@@ -43,6 +47,8 @@ _HOME = {
     "finetune": "finetuning",
     "fit_temperature": "calibration",
     "full_loss": "presence",
+    "import_published": "datasets.importing",
+    "import_table": "datasets.importing",
     "multiply_prior": "evaluation",
     "nearest_neighbour": "search",
     "plot_accuracy": "accuracy_map",
@@ -64,6 +70,8 @@ __all__ = [
     "DualEncoder",
     "Encoder",
     "Finetune",
+    "Import",
+    "ImportTable",
     "LearnedTemperature",
     "Objective",
     "PresenceHead",
@@ -77,6 +85,8 @@ __all__ = [
     "finetune",
     "fit_temperature",
     "full_loss",
+    "import_published",
+    "import_table",
     "multiply_prior",
     "nearest_neighbour",
     "plot_accuracy",
