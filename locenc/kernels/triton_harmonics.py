@@ -27,35 +27,13 @@ from locenc.kernels.triton_legendre import (
     load_degree,
     load_latitude,
     longitude_waves,
+    next_degree,
     powers,
     step,
     step_slope,
 )
 
 RADIAN = tl.constexpr(triton_legendre.RADIAN.value)
-
-
-@triton.jit
-def next_degree(
-    table,
-    degree,
-    orders,
-    start,
-    g,
-    d,
-    lost,
-    w,
-    part,
-    DEGREES: tl.constexpr,
-    PITCH: tl.constexpr,
-    BEGINS: tl.constexpr,
-):
-    """State of a block of orders at a degree, and F g; ``BEGINS``: some of the orders may begin here, or later."""
-    r, factor = load_degree(table, degree, orders, DEGREES, PITCH)
-    g, d, lost = step(g, d, lost, r, w, part)
-    if BEGINS:
-        g = tl.where((orders == degree)[None, :], start, g)
-    return g, d, lost, (factor * g).to(tl.float32)
 
 
 @triton.jit
@@ -117,6 +95,47 @@ def encode_kernel(
 
 
 @triton.jit
+def next_slopes(
+    table, degree, orders, start, g, d, lost, slope, bend, w, part, DEGREES: tl.constexpr, PITCH: tl.constexpr
+):
+    """State of a block of orders at a degree, with the slopes of g and d by z; F g, F times the slope of g."""
+    r, factor = load_degree(table, degree, orders, DEGREES, PITCH)
+    slope, bend = step_slope(slope, bend, g, r, w, part)
+    g, d, lost = step(g, d, lost, r, w, part)
+    g = tl.where((orders == degree)[None, :], start, g)
+    return g, d, lost, slope, bend, factor * g, factor * slope
+
+
+@triton.jit
+def load_slant(points, rows, n):
+    """Sine and cosine of the latitude of a tile's points, [points, 1] each."""
+    here = rows < n
+    sin_lat = tl.load(points + rows * FIELDS + SIN_LAT, mask=here, other=0.0)
+    cos_lat = tl.load(points + rows * FIELDS + COS_LAT, mask=here, other=0.0)
+    return sin_lat[:, None], cos_lat[:, None]
+
+
+@triton.jit
+def along_sphere(points, rows, n, orders, sin_lat, cos_lat, p, q, p_slope, q_slope):
+    """What a block of orders adds to the gradients by longitude and latitude in radians, [points] each."""
+    sine, cosine = longitude_waves(points, rows, n, orders)
+    m = orders.to(tl.float32)[None, :]
+    turning = (q * cosine - p * sine).to(tl.float32)
+    rising = (p_slope * cosine + q_slope * sine).to(tl.float32)
+    shrinking = (p * cosine + q * sine).to(tl.float32)
+    squared = tl.where((orders > 0)[None, :], cos_lat * cos_lat, cos_lat)
+    return tl.sum(m * cos_lat * turning, 1), tl.sum(squared * rising - m * sin_lat * shrinking, 1)
+
+
+@triton.jit
+def store_degrees(out, rows, n, by_lon, by_lat):
+    """Write gradients by radians as such by degrees."""
+    own = out + rows * 2
+    tl.store(own, (by_lon * RADIAN).to(out.dtype.element_ty), mask=rows < n)
+    tl.store(own + 1, (by_lat * RADIAN).to(out.dtype.element_ty), mask=rows < n)
+
+
+@triton.jit
 def pull_back_kernel(
     gradient,
     points,
@@ -135,8 +154,7 @@ def pull_back_kernel(
     rows = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
     here = (rows < n)[:, None]
     w, part = load_latitude(points, rows, n)
-    sin_lat = tl.load(points + rows * FIELDS + SIN_LAT, mask=rows < n, other=0.0)[:, None]
-    cos_lat = tl.load(points + rows * FIELDS + COS_LAT, mask=rows < n, other=0.0)[:, None]
+    sin_lat, cos_lat = load_slant(points, rows, n)
     by_lon = tl.zeros((POINTS,), tl.float32)
     by_lat = tl.zeros((POINTS,), tl.float32)
     for first in range(0, DEGREES, ORDERS):
@@ -148,28 +166,36 @@ def pull_back_kernel(
         right = gradient + rows[:, None] * along + orders[None, :] * across
         left = gradient + rows[:, None] * along - orders[None, :] * across
         for degree in range(first, DEGREES):
-            r, factor = load_degree(table, degree, orders, DEGREES, PITCH)
-            slope, bend = step_slope(slope, bend, g, r, w, part)
-            g, d, lost = step(g, d, lost, r, w, part)
-            g = tl.where((orders == degree)[None, :], start, g)
+            g, d, lost, slope, bend, value, change = next_slopes(
+                table, degree, orders, start, g, d, lost, slope, bend, w, part, DEGREES, PITCH
+            )
             inside = here & (orders <= degree)[None, :]
             middle = degree * (degree + 1) * across
             east = tl.load(right + middle, mask=inside, other=0.0).to(tl.float32)
             north = tl.load(left + middle, mask=inside & (orders > 0)[None, :], other=0.0).to(tl.float32)
-            value, change = factor * g, factor * slope
             p, q = tl.fma(value, east, p), tl.fma(value, north, q)
             p_slope, q_slope = tl.fma(change, east, p_slope), tl.fma(change, north, q_slope)
-        sine, cosine = longitude_waves(points, rows, n, orders)
-        m = orders.to(tl.float32)[None, :]
-        turning = (q * cosine - p * sine).to(tl.float32)
-        rising = (p_slope * cosine + q_slope * sine).to(tl.float32)
-        shrinking = (p * cosine + q * sine).to(tl.float32)
-        by_lon += tl.sum(m * cos_lat * turning, 1)
-        squared = tl.where((orders > 0)[None, :], cos_lat * cos_lat, cos_lat)
-        by_lat += tl.sum(squared * rising - m * sin_lat * shrinking, 1)
-    own = out + rows * 2
-    tl.store(own, (by_lon * RADIAN).to(out.dtype.element_ty), mask=rows < n)
-    tl.store(own + 1, (by_lat * RADIAN).to(out.dtype.element_ty), mask=rows < n)
+        more_lon, more_lat = along_sphere(points, rows, n, orders, sin_lat, cos_lat, p, q, p_slope, q_slope)
+        by_lon += more_lon
+        by_lat += more_lat
+    store_degrees(out, rows, n, by_lon, by_lat)
+
+
+def encode(points: Tensor, table: Tensor, degrees: int, out: Tensor) -> None:
+    """Fill ``out`` (N, L²) with columns: of points, by tables, both of `locenc.kernels.triton_legendre`."""
+    tile = triton_shapes.harmonics(out.device, degrees)
+    launch(
+        encode_kernel,
+        (blocks(len(points), tile.points), blocks(degrees, 2 * tile.scales)),
+        *(points, table, out, len(points)),
+        DEGREES=degrees,
+        PITCH=table.shape[1],
+        WIDE=table.dtype == torch.float64,
+        POINTS=tile.points,
+        ORDERS=tile.scales,
+        SPREAD=max(1, 32 * tile.warps // tile.scales),
+        warps=tile.warps,
+    )
 
 
 def forward(
@@ -181,20 +207,7 @@ def forward(
     """
     degrees = len(scale)
     out = empty((len(lonlat), degrees**2), lonlat, dtype) if out is None else out
-    table = triton_legendre.tables(scale)
-    tile = triton_shapes.harmonics(lonlat.device, degrees)
-    launch(
-        encode_kernel,
-        (blocks(len(lonlat), tile.points), blocks(degrees, 2 * tile.scales)),
-        *(triton_legendre.points(lonlat), table, out, len(lonlat)),
-        DEGREES=degrees,
-        PITCH=table.shape[1],
-        WIDE=triton_legendre.wide(scale),
-        POINTS=tile.points,
-        ORDERS=tile.scales,
-        SPREAD=max(1, 32 * tile.warps // tile.scales),
-        warps=tile.warps,
-    )
+    encode(triton_legendre.points(lonlat), triton_legendre.tables(scale), degrees, out)
     return out
 
 
@@ -211,7 +224,7 @@ def backward(gradient: Tensor, lonlat: Tensor, recurrence: Tensor, scale: Tensor
         *gradient.stride(),
         DEGREES=degrees,
         PITCH=table.shape[1],
-        WIDE=triton_legendre.wide(scale),
+        WIDE=table.dtype == torch.float64,
         POINTS=tile.points,
         ORDERS=tile.scales,
         warps=tile.warps,

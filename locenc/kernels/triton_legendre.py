@@ -145,7 +145,7 @@ def powers(points, table, rows, n, exponents, orders, DEGREES: tl.constexpr, PIT
 
 @triton.jit
 def load_degree(table, degree, orders, DEGREES: tl.constexpr, PITCH: tl.constexpr):
-    """r and F of a degree, [1, orders] each."""
+    """Numbers r and F of a degree, [1, orders] each."""
     own = table + degree * PITCH + orders
     return tl.load(own)[None, :], tl.load(own + DEGREES * PITCH)[None, :]
 
@@ -168,6 +168,29 @@ def step_slope(slope, d, g, r, w, part):
     return tl.fma(w, slope, d), d
 
 
+@triton.jit
+def next_degree(
+    table,
+    degree,
+    orders,
+    start,
+    g,
+    d,
+    lost,
+    w,
+    part,
+    DEGREES: tl.constexpr,
+    PITCH: tl.constexpr,
+    BEGINS: tl.constexpr,
+):
+    """State of a block of orders at a degree, and F g; ``BEGINS``: orders may begin here, or later."""
+    r, factor = load_degree(table, degree, orders, DEGREES, PITCH)
+    g, d, lost = step(g, d, lost, r, w, part)
+    if BEGINS:
+        g = tl.where((orders == degree)[None, :], start, g)
+    return g, d, lost, (factor * g).to(tl.float32)
+
+
 def points(lonlat: Tensor) -> Tensor:
     """What the kernels need of ``(N, 2)`` degrees: ``(N, FIELDS)`` float32."""
     found = empty((len(lonlat), FIELDS.value), lonlat, torch.float32)
@@ -180,18 +203,13 @@ def points(lonlat: Tensor) -> Tensor:
     return found
 
 
-def wide(scale: Tensor) -> bool:
-    """Whether columns of a table ``(L, L)`` need float64."""
-    return len(scale) > NARROW
-
-
 def tables(scale: Tensor) -> Tensor:
-    """r and F of a table of factors ``(L, L)``, then k: ``(2 L + 1, pitch)``, without columns beyond the last order.
+    """Numbers r and F of factors ``(L, L)``, then k: ``(2 L + 1, pitch)``, without columns beyond the last order.
 
     The pitch is a power of two, so that blocks of fewer orders, or as many, end inside.
     """
     degrees = len(scale)
     pitch = max(32, triton.next_power_of_2(degrees))
-    found = empty((2 * degrees + 1, pitch), scale, torch.float64 if wide(scale) else torch.float32)
+    found = empty((2 * degrees + 1, pitch), scale, torch.float64 if degrees > NARROW else torch.float32)
     launch(tables_kernel, (pitch,), scale, found, degrees, pitch, *scale.stride(), SIZE=pitch)
     return found
