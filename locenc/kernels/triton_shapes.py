@@ -128,3 +128,18 @@ def harmonics_pull_back(device: torch.device, degrees: int) -> Tile:
     """Of their gradients: narrow blocks idle less, wide ones read whole sectors; counted, all cards alike."""
     lanes = 8 if degrees <= 12 else 16 if degrees <= 64 else 32
     return Tile(512 // lanes, lanes, 4)
+
+
+def harmonics_linear(device: torch.device, dtype: torch.dtype, precision: str, hidden: int, degrees: int) -> Layer:
+    """Of spherical harmonics with a layer; ``scales`` are the orders of a block; counted."""
+    orders = 16 if degrees <= 64 else 32
+    if precision == "ieee" and dtype == torch.float32:
+        return Layer(64, max(16, min(128, triton.next_power_of_2(hidden))), 16, 8, 1)
+    return Layer(128, max(16, min(128, triton.next_power_of_2(hidden))), orders, 8, 2)
+
+
+def harmonics_linear_slopes(
+    device: torch.device, dtype: torch.dtype, precision: str, hidden: int, degrees: int
+) -> Layer:
+    """Of their gradients by coordinates; counted."""
+    return Layer(64, max(16, min(64, triton.next_power_of_2(hidden))), 16, 4, 2)
