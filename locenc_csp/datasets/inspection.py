@@ -82,6 +82,9 @@ class Inspection:
         except (ValueError, EOFError) as error:
             self.wrong(path, expected=expected, found=f"a file that is damaged or cut short ({error})")
             return None
+        if not isinstance(values, np.ndarray):
+            self.wrong(path, expected=expected, found="an archive of several arrays")
+            return None
         if values.ndim != 2 or len(values) != rows or values.dtype.kind not in "fiu":
             self.wrong(path, expected=expected, found=f"{values.shape} {values.dtype}")
             return None

@@ -193,6 +193,11 @@ def change(path: Path, edit) -> None:
     path.write_text(json.dumps(content))
 
 
+def archive(path: Path) -> None:
+    with open(path, "wb") as file:
+        np.savez(file, np.zeros((5, 6)))
+
+
 def swap(places) -> None:
     for one in places:
         one["lon"], one["lat"] = one["lat"], one["lon"]
@@ -230,6 +235,16 @@ BROKEN = {
         ),
         ValueError,
         r"val_pretrain_net_feats\.npy: expected .*; found a file that is damaged or cut short",
+    ),
+    "an archive of features": (
+        lambda folder: archive(folder / PRETRAIN.format("val")),
+        ValueError,
+        r"val_pretrain_net_feats\.npy: expected .*; found an archive of several arrays",
+    ),
+    "features of one number each": (
+        lambda folder: np.save(folder / PRETRAIN.format("val"), np.zeros(5)),
+        ValueError,
+        r"val_pretrain_net_feats\.npy: expected \(5, …\) numbers, .*; found \(5,\) float64",
     ),
     "pickled features": (
         lambda folder: np.save(folder / PRETRAIN.format("val"), np.array([None] * 5)),
