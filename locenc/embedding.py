@@ -1,5 +1,6 @@
 """Embeddings of data: coordinates in, a float32 array out, in little memory and with the same bytes every time."""
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from locenc import streaming
+from locenc._devices import home, resolve
 from locenc._names import check_count
 from locenc.coords import as_lonlat
 from locenc.kernels import chunks, memory
@@ -21,6 +24,8 @@ from locenc.tiled import TILE, Encode, acts_on_rows, fill, hooked, tile, undistu
 
 #: Numbers that a position encoder makes at a time unless told otherwise: what plain torch needs for them stays small.
 NUMBERS = 2**23
+#: Tiles of a chunk on a device, unless features or embeddings of so many rows are more numbers than these.
+DEVICE_TILES, DEVICE_NUMBERS = 32, 2**24
 
 _lock = threading.Lock()
 _in_use: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
@@ -31,6 +36,7 @@ def embed(
     encoder: LocationEncoder | PositionEncoder,
     *,
     batch_size: int | None = None,
+    device: str | torch.device | None = None,
     out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Embed places.
@@ -45,21 +51,26 @@ def embed(
         other threads, where modes of torch that watch calls do not reach.
     batch_size : int, optional
         Bounds the memory: at most so many rows, rounded up to 512, are under way at a time. It never changes a byte of
-        the result. Needed seldom: what is under way is small anyway.
+        the result. Needed seldom: what is under way is small anyway, and on a device it is not asked.
+    device : str or torch.device, optional
+        Where to embed: by default where the encoder is. If it is elsewhere a copy of it goes there for the call.
+        ``"auto"`` is CUDA where torch finds such a device, else the CPU.
     out : ndarray, optional
         ``(N, dim)`` float32, C-contiguous and writable, such as a memory map: is filled and returned.
 
     Returns
     -------
     ndarray
-        ``(N, dim)`` float32; the rows in the order of the data. On one machine a place has the same bytes whatever the
-        other places, their order, the batch size and the number of threads.
+        ``(N, dim)`` float32; the rows in the order of the data. On one machine and device a place has the same bytes
+        whatever the other places, their order, the batch size and the number of threads.
 
     Raises
     ------
     TypeError, ValueError
-        For data that `locenc.coords.as_lonlat` refuses, for another kind of encoder, and for an ``out`` that does not
-        fit.
+        For data that `locenc.coords.as_lonlat` refuses, for another kind of encoder, for a device that torch does not
+        know, and for an ``out`` that does not fit.
+    RuntimeError
+        If there is no such device here.
 
     Examples
     --------
@@ -73,6 +84,7 @@ def embed(
             "locenc.position_encoder make them"
         )
     batch_size = None if batch_size is None else check_count("batch_size", batch_size)
+    at = home(encoder) if device is None else resolve(device)
     lonlat = as_lonlat(data)
     shape = (len(lonlat), encoder.dim if isinstance(encoder, LocationEncoder) else encoder.out_dim)
     if out is None:
@@ -81,7 +93,12 @@ def embed(
     else:
         _check_array(out, shape)
         result = torch.from_numpy(out)
+    if at != home(encoder):
+        encoder = copy.deepcopy(encoder).to(at)
     with _evaluating(encoder), torch.no_grad():
+        if _streams(at):
+            streaming.fill(_on_device(encoder), lonlat, result, at, _rows(encoder))
+            return out
         write, rows = _writer(encoder, lonlat)
         for part in chunks.slices(len(lonlat), -(-(batch_size or rows) // TILE) * TILE):
             write(lonlat[part], result[part])
@@ -96,6 +113,23 @@ def _writer(
         return partial(_write_features, encoder), max(1, NUMBERS // encoder.out_dim)
     make, threads = _by_tiles(encoder, lonlat)
     return partial(fill, make=make, padded=True, threads=threads), max(1, len(lonlat))
+
+
+def _streams(device: torch.device) -> bool:
+    """Whether coordinates go to a device by chunks."""
+    return device.type != "cpu"
+
+
+def _on_device(encoder: LocationEncoder | PositionEncoder) -> Encode:
+    """What embeds coordinates that are where the encoder is."""
+    options: dict[str, Any] = {"dtype": torch.float32} if isinstance(encoder, PositionEncoder) else {}
+    return partial(encoder, check=False, **options)
+
+
+def _rows(encoder: LocationEncoder | PositionEncoder) -> int:
+    """Rows of a chunk on a device, which the encoder alone decides: they fill it, and are no more than fit well."""
+    parts: list[Any] = [encoder.position, encoder.network] if isinstance(encoder, LocationEncoder) else [encoder]
+    return TILE * min(DEVICE_TILES, max(1, DEVICE_NUMBERS // (TILE * max(int(part.out_dim) for part in parts))))
 
 
 def _write_features(encoder: PositionEncoder, lonlat: Tensor, out: Tensor) -> None:

@@ -2,8 +2,8 @@
 
     hidden = activation(features(lonlat) Wᵀ + b),    embedding = network.after_first(hidden)
 
-It is for devices that have kernels for both at once (CUDA), in inference and in training, compiled too. On the CPU tiles
-do as much: `locenc.tiled`, `locenc.first_layer`.
+It is for devices that have kernels for both at once (CUDA), in inference and in training, compiled too. On the CPU
+tiles do as much: `locenc.tiled`, `locenc.first_layer`.
 """
 
 from collections.abc import Callable
@@ -61,7 +61,8 @@ def passes(
     hidden = hidden.reshape(*leading, hidden.shape[1])
 
     def add_features(other: Tensor) -> Tensor:
-        return other + position(lonlat, dtype=dtype, check=False).reshape(other.shape)
+        features: Tensor = position(lonlat, dtype=dtype, check=False)
+        return other + features.reshape(other.shape)
 
     def embed() -> Tensor:
         check_unchanged(hidden, version)

@@ -47,9 +47,7 @@ class _FFNLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.after_linear(self.linear(x), lambda hidden: hidden + x)
 
-    def after_linear(
-        self, hidden: Tensor, add_input: Callable[[Tensor], Tensor], *, activated: bool = False
-    ) -> Tensor:
+    def after_linear(self, hidden: Tensor, add_input: Callable[[Tensor], Tensor], *, activated: bool = False) -> Tensor:
         hidden = self.dropout(hidden if activated else self.activation(hidden))
         if self.skip:
             hidden = add_input(hidden)

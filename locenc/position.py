@@ -183,5 +183,6 @@ class PositionEncoder(nn.Module):
         told = [repr(name), *options, f"out_dim={self.out_dim}", f"dtype={self.dtype}"]
         if self.writes_out:
             device = next((buffer.device.type for buffer in self.buffers()), "cpu")
-            told.append(f"backend={forced() or default(device)!r}")
+            runs = forced() or default(device)
+            told.append(f"backend={'reference' if runs == 'triton' and self.dtype == torch.float64 else runs!r}")
         return ", ".join(told)

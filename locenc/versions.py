@@ -55,8 +55,24 @@ def _on_cpu() -> str:
 def _on_cuda() -> str:
     import torch
 
-    from locenc.kernels.choice import missing
+    from locenc.kernels.choice import interpreted, missing
 
+    by_hand = "TRITON_INTERPRET=1 is set, so Triton's kernels are interpreted on the CPU where they are asked for"
     if not torch.cuda.is_available():
-        return "torch finds no such device"
-    return f"the reference, plain torch, because {missing('triton')}"
+        return f"torch finds no such device; {by_hand}" if interpreted() else "torch finds no such device"
+    cards = " and ".join(_card(index) for index in range(torch.cuda.device_count()))
+    if interpreted():
+        return f"the reference, plain torch, for {cards}, because {by_hand}"
+    if reason := missing("triton"):
+        return f"the reference, plain torch, for {cards}, because {reason}"
+    return f"triton kernels for {cards}; float64 features by the reference, plain torch"
+
+
+def _card(index: int) -> str:
+    import torch
+
+    name = torch.cuda.get_device_name(index)
+    if torch.version.hip is not None:
+        return name
+    major, minor = torch.cuda.get_device_capability(index)
+    return f"{name} (compute capability {major}.{minor})"

@@ -1,8 +1,8 @@
-"""Coordinates and encoders on devices: by torch's meta device, which has no numbers, and tensors that stand for others."""
+"""Coordinates and encoders on devices: by torch's meta device, which has no numbers."""
 
 import pytest
 import torch
-from test_every_encoder import small
+from catalogue import small
 
 import locenc
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_every_encoder import globe, small
+from catalogue import globe, small
 from torch import Tensor, nn
 
 import locenc

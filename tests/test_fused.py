@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import torch
+from catalogue import globe, small
 from stand_in import stand_ins
-from test_every_encoder import globe, small
 from torch import Tensor, nn
 from torch.testing import assert_close
 

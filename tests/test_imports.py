@@ -17,10 +17,10 @@ ROWS = [
     {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.encoders"}
     | {"locenc.versions", "locenc.embedding"},
     {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
-    {"locenc.registry"},
+    {"locenc.registry", "locenc.streaming"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}
     | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"}
-    | {"locenc.tiled", "locenc.first_layer"},
+    | {"locenc.tiled", "locenc.first_layer", "locenc.fused", "locenc.waves"},
     {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.data", "locenc._weights"},
     {"locenc.kernels", "locenc.residual", "locenc.siren", "locenc.branches"},
     {"locenc.dropout"},
@@ -39,7 +39,7 @@ ROWS = [
     {"locenc.kernels.lanes", "locenc.kernels.chunks", "locenc.kernels.thread_state", "locenc.kernels.choice"},
     {f"locenc.kernels.{name}" for name in ("activations", "layout", "vectors", "processor", "memory", "compiling")},
     {"locenc.compat", "locenc.compat._files"},
-    {"locenc._names", "locenc._files", "locenc._extras"},
+    {"locenc._names", "locenc._files", "locenc._extras", "locenc._devices"},
 ]
 HEAVY = ["pandas", "geopandas", "matplotlib", "numba", "triton", "sklearn", "pyarrow", "PIL", "tyro"]
 RANK = {name: rank for rank, row in enumerate(reversed(ROWS)) for name in row}

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-from test_every_encoder import globe, small
+from catalogue import globe, small
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 

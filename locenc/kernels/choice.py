@@ -1,6 +1,7 @@
 """Which implementation runs: the fastest that can, unless one is asked for."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -142,7 +143,7 @@ def _triton_missing() -> str | None:
     try:
         import_module("triton.language")
     except ImportError as error:
-        return f"triton cannot be imported ({error})"
+        return f"triton cannot be imported ({error}){'' if sys.platform == 'linux' else '; it is for Linux'}"
     except Exception as error:  # a broken installation
         return f"triton fails to import ({type(error).__name__}: {error})"
     return None
