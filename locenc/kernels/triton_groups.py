@@ -27,15 +27,15 @@ class Group(NamedTuple):
         Largest number of columns of a block; where they are packed, number of blocks.
     packed : bool
         Whether each block has one column.
-    count, step : int
-        Scales of the first phase and columns between one and the next; 1 and 0 where the first phase is like others.
+    firsts, step : int
+        Scales of the first phase, and columns between one and the next; 1 and 0 where the first phase is like others.
     """
 
     phases: tuple[Phase, ...]
     blocks: tuple[Block, ...]
     lanes: int
     packed: bool
-    count: int
+    firsts: int
     step: int
 
     @property
@@ -50,7 +50,7 @@ class Group(NamedTuple):
             "BLOCKS": self.blocks,
             "LANES": self.lanes,
             "PACKED": self.packed,
-            "COUNT": self.count,
+            "COUNT": self.firsts,
             "STEP": self.step,
         }
 
@@ -58,6 +58,11 @@ class Group(NamedTuple):
 def several(plan: Plan) -> tuple[Block, ...]:
     """Blocks of a plan that have more than one column."""
     return tuple(block for block in plan.blocks if block[1] > 1)
+
+
+def by_last_phase(blocks: tuple[Block, ...]) -> tuple[tuple[int, ...], ...]:
+    """Blocks with the last of their phases behind, by which they are sorted."""
+    return tuple(sorted(((*block, max(block[2], block[4])) for block in blocks), key=lambda block: block[-1]))
 
 
 def single(plan: Plan) -> tuple[Block, ...]:

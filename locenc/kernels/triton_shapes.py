@@ -8,7 +8,7 @@ docs/gpu.md, and `python -m benchmarks.compiled`, which prints registers, spills
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -72,12 +72,14 @@ def radial_basis_pull_back(device: torch.device, anchors: int) -> Tile:
     return Tile(16, 32, 4)
 
 
-#: Points of the parts whose sums are added to a weight's gradient: any tile's are a divisor.
+#: Points of the parts whose sums are added to a weight's gradient: those of any tile divide it.
 PART = 128
+#: Multiprocessors of a card that is not there.
+MULTIPROCESSORS = {(8, 0): 108, (8, 6): 84, (9, 0): 132}
 
 
 class Layer(NamedTuple):
-    """Points, columns of the layer and scales of a program that multiplies, its warps and stages.
+    """Points, columns of a layer and scales of a program that multiplies; its warps and stages.
 
     ``programs``, if not 0: so many fill the card, and the weight stays in shared memory while each takes tile by tile.
     """
@@ -90,32 +92,88 @@ class Layer(NamedTuple):
     programs: int = 0
 
 
+def shared(device: torch.device) -> int:
+    """Bytes of shared memory that one program may have."""
+    major, minor = capability(device)
+    if major in (9, 10, 11):
+        return 227 * 1024
+    return (163 if (major, minor) in ((8, 0), (8, 7)) else 99) * 1024
+
+
+def multiprocessors(device: torch.device) -> int:
+    """How many a card has; the interpreter counts as one."""
+    if _forced is not None:
+        return MULTIPROCESSORS.get(_forced, 128)
+    return _multiprocessors(device.index) if device.type == "cuda" else 1
+
+
+@cache
+def _multiprocessors(index: int | None) -> int:
+    return int(torch.cuda.get_device_properties(index).multi_processor_count)
+
+
+def hopper(device: torch.device) -> bool:
+    """Whether products take a weight from shared memory, without its being copied to registers."""
+    return capability(device)[0] in (9, 10, 11)
+
+
 def _lanes(scales: int, most: int) -> int:
-    """Scales at a time: at least 16, a power of 2, with few beyond the last one."""
+    """Scales at a time: 16 or 32, the less beyond the last one."""
     return most if most <= 16 or -(-scales // 16) % 2 == 0 else 16
 
 
-def linear(device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int) -> Layer:
-    """Of features with a layer of so many columns; ``blocks`` of ``scales`` columns each, 0 if they are too many."""
-    columns = max(16, min(128, triton.next_power_of_2(hidden)))
-    if dtype == torch.float32 and precision == "ieee":
-        return Layer(64, columns, 16, 8, 1)
-    lanes = _lanes(scales, 32 if dtype.itemsize == 2 else 16)
-    return Layer(128, columns, lanes, 8, 2, 264 if 0 < blocks * scales <= 192 else 0)
+def _power(count: int, most: int) -> int:
+    """A power of 2 from 16 to ``most``, not far above a count."""
+    return max(16, min(most, int(triton.next_power_of_2(count))))
+
+
+def linear(
+    device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int, hold: bool
+) -> Layer:
+    """Of features with a layer of so many columns: ``blocks`` of ``scales`` columns, whose weight it may hold.
+
+    Counted: each column block makes the features again, so they are as wide as registers allow. On 8.0, a warp has
+    all columns of its points, else several would make the same features.
+    """
+    if precision == "ieee" and dtype == torch.float32:
+        columns = _power(hidden, 256)
+        return Layer(64 if columns == 256 else 128, columns, 16, 8, 1)
+    size, new = dtype.itemsize, hopper(device)
+    columns = _power(hidden, 256 if new else 128)
+    lanes = _lanes(scales, 64 // size)
+    held = blocks * -(-scales // lanes) * lanes * columns * size
+    if hold:
+        each, tile = (4 if size == 4 else 1) * columns, 4096  # of the result on its way out; what is loaded ahead
+        if new and held + 64 * each <= shared(device) // 2 - 1024:
+            return Layer(64, columns, lanes, 4, 1, 2 * multiprocessors(device))
+        if held + 128 * each + tile <= shared(device):
+            return Layer(128, columns, lanes, 8, 2, (1 if new or lanes > 16 else 2) * multiprocessors(device))
+    if new:
+        while 2 * blocks * lanes * columns * size > 200 * 1024:
+            lanes, columns = (lanes // 2, columns) if lanes > 16 else (lanes, columns // 2)
+    return Layer(128, columns, lanes, 8, 2)
 
 
 def linear_weights(
     device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int
 ) -> Layer:
-    """Of gradients by a layer's weight, ``blocks`` of ``scales`` columns together."""
-    return Layer(32, max(16, min(64, triton.next_power_of_2(hidden))), _lanes(scales, 32), 4, 2)
+    """Of gradients by a layer's weight, ``blocks`` of ``scales`` columns together; counted."""
+    columns = _power(hidden, 256)
+    if precision == "ieee" and dtype == torch.float32:
+        return Layer(32, columns, 16, 8, 1)
+    lanes = 16 if blocks > 3 and not hopper(device) else _lanes(scales, 32)
+    return Layer(64, columns, lanes, 8, 2) if dtype.itemsize == 2 else Layer(32, columns, lanes, 8, 1)
 
 
 def linear_slopes(
     device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int
 ) -> Layer:
-    """Of gradients by coordinates through a layer, ``blocks`` of ``scales`` columns together."""
-    return Layer(64, max(16, min(64, triton.next_power_of_2(hidden))), _lanes(scales, 32), 4, 2)
+    """Of gradients by coordinates through a layer, ``blocks`` of ``scales`` columns together; counted."""
+    if precision == "ieee" and dtype == torch.float32:
+        return Layer(128, 16, _lanes(scales, 32), 8, 1)
+    if dtype == torch.float32:
+        return Layer(128, 32, _lanes(scales, 32), 8, 1)
+    return Layer(128, _power(hidden, 64) if hopper(device) else _power(hidden, 32), _lanes(scales, 32), 8, 2)
 
 
 def harmonics(device: torch.device, degrees: int) -> Tile:
@@ -143,3 +201,42 @@ def harmonics_linear_slopes(
 ) -> Layer:
     """Of their gradients by coordinates; counted."""
     return Layer(64, max(16, min(64, triton.next_power_of_2(hidden))), 16, 4, 2)
+
+
+class Attention(NamedTuple):
+    """Points, sites and columns of a program that attends, its warps and stages. Sites divide 64."""
+
+    points: int
+    sites: int
+    columns: int
+    warps: int
+    stages: int
+
+    def constants(self, precision: str) -> dict[str, Any]:
+        """What a launch takes, with how products are made."""
+        sizes = {"POINTS": self.points, "SITES": self.sites, "COLUMNS": self.columns}
+        return {**sizes, "PRECISION": precision, "warps": self.warps, "stages": self.stages}
+
+
+def _columns(width: int) -> int:
+    return max(16, min(128, triton.next_power_of_2(width)))
+
+
+def largest_score(device: torch.device) -> Tile:
+    """Of the largest scores of sites."""
+    return Tile(64, 16, 4)
+
+
+def attend(device: torch.device, width: int, precision: str) -> Attention:
+    """Of means of embeddings of so many columns; more sites or points spill, since a thread has many points."""
+    return Attention(64 if precision == "ieee" else 128, 16, _columns(width), 8, 1 if precision == "ieee" else 2)
+
+
+def attend_slopes(device: torch.device, precision: str) -> Attention:
+    """Of their gradients by places and keys."""
+    return Attention(64, 64, 32, 8, 1 if precision == "ieee" else 2)
+
+
+def attend_embeddings(device: torch.device, width: int, precision: str) -> Attention:
+    """Of their gradients by embeddings; with two stages, tf32 of 9.0 copies 4 bytes at a time."""
+    return Attention(32, 64, _columns(width), 8, 1)

@@ -22,7 +22,7 @@ from locenc.kernels import triton_shapes, triton_sinusoids_slopes, triton_sinuso
 from locenc.kernels.activations import NONE
 from locenc.kernels.triton_activation import activate, slope
 from locenc.kernels.triton_coordinates import coordinates, split, to_degrees
-from locenc.kernels.triton_groups import outer_constants, several, single
+from locenc.kernels.triton_groups import by_last_phase, outer_constants, several, single
 from locenc.kernels.triton_launch import blocks, empty, input_precision, launch
 from locenc.kernels.triton_plan import plan
 from locenc.kernels.triton_products import features, load_weight, packed_columns, packed_features
@@ -77,19 +77,25 @@ def add_scales(
     COLUMNS: tl.constexpr,
     SCALES: tl.constexpr,
 ):
-    """What a chunk of scales of all blocks adds; its weight is in ``loaded``, or, if CHUNK is negative, loaded here."""
+    """What a chunk of scales of all blocks adds; its weight is in ``loaded``, or, if CHUNK is negative, loaded here.
+
+    A block follows the last of its phases at once: few sines and cosines are kept, and products overlap with others.
+    """
     lanes = begin + tl.arange(0, SCALES)
-    waves = evaluate_all(PHASES, SHIFTED, WIDE, table, width, points, lanes)
-    for b in tl.static_range(len(BLOCKS)):
-        value = features(BLOCKS, b, waves, amplitude, SCALED, weight.dtype.element_ty)
-        if CHUNK >= 0:
-            total = tl.dot(value, loaded[CHUNK * len(BLOCKS) + b], total, input_precision=PRECISION)
-        else:
-            own = load_weight(
-                *(weight, rows, BLOCKS[b][0] + lanes, lanes),
-                *(BLOCKS[b][1], HIDDEN, FEATURES, COLUMNS, SCALES),
-            )
-            total = tl.dot(value, own, total, input_precision=PRECISION)
+    waves = ()
+    for p in tl.static_range(len(PHASES)):
+        waves = waves + (evaluate(PHASES, p, SHIFTED, WIDE, table, width, points, lanes),)
+        for b in tl.static_range(len(BLOCKS)):
+            if BLOCKS[b][6] == p:
+                value = features(BLOCKS, b, waves, amplitude, SCALED, weight.dtype.element_ty)
+                if CHUNK >= 0:
+                    total = tl.dot(value, loaded[CHUNK * len(BLOCKS) + b], total, input_precision=PRECISION)
+                else:
+                    own = load_weight(
+                        *(weight, rows, BLOCKS[b][0] + lanes, lanes),
+                        *(BLOCKS[b][1], HIDDEN, FEATURES, COLUMNS, SCALES),
+                    )
+                    total = tl.dot(value, own, total, input_precision=PRECISION)
     return total
 
 
@@ -262,7 +268,7 @@ def forward(
 ) -> Tensor:
     """As `locenc.kernels.reference.sinusoids`, `linear` and an activation: float32, or tf32, bfloat16, float16."""
     out = empty((len(lonlat), len(weight)), lonlat, dtype) if out is None else out
-    _launch(lonlat, frequencies, fields, amplitude, weight, bias, activation, parameter, None, out)
+    _launch(lonlat, frequencies, fields, amplitude, weight, bias, activation, parameter, out=out)
     return out
 
 
@@ -314,7 +320,7 @@ def _before_activation(gradient: Tensor, lonlat: Tensor, *arguments: Any) -> Ten
     if activation == NONE:
         return gradient
     out = empty(tuple(gradient.shape), gradient, gradient.dtype)
-    _launch(lonlat, *arguments, gradient, out)
+    _launch(lonlat, *arguments, gradient=gradient, out=out)
     return out
 
 
@@ -327,8 +333,9 @@ def _launch(
     bias: Tensor | None,
     activation: int,
     parameter: float,
-    gradient: Tensor | None,
+    *,
     out: Tensor,
+    gradient: Tensor | None = None,
 ) -> None:
     """Fill ``out`` with the layer's columns, or with the gradient before the activation, of the one behind it."""
     spec = plan(tuple(fields))
@@ -338,8 +345,10 @@ def _launch(
     hidden, features = weight.shape
     precision = input_precision(weight.dtype)
     scales = max([largest, *(outer.second[1] for outer in spec.outers), 1])
-    held = 0 if spec.outers else len(own)
-    tile = triton_shapes.linear(lonlat.device, weight.dtype, precision, hidden, scales, held)
+    together = max([len(own), *(len(outer.blocks) for outer in spec.outers)])
+    tile = triton_shapes.linear(
+        lonlat.device, weight.dtype, precision, hidden, scales, together, bool(own) and not spec.outers
+    )
     across = blocks(hidden, tile.columns)
     tiles = blocks(len(lonlat), tile.points)
     steps = blocks(tiles * across, tile.programs) if tile.programs else 1
@@ -351,7 +360,7 @@ def _launch(
         *((0, 0) if gradient is None else gradient.stride()),
         *(steps, amplitude, parameter),
         PHASES=spec.phases,
-        BLOCKS=own,
+        BLOCKS=by_last_phase(own),
         LARGEST=largest,
         SINGLES=singles,
         **outer_constants(spec),

@@ -20,6 +20,12 @@ from locenc.kernels.triton_weights import partial, reduce, split
 
 
 @triton.jit
+def once(value):
+    """A tile as it is, that the compiler does not make anew in each of the warps that multiply it: a sum of one."""
+    return tl.sum(value[:, :, None], 2).to(value.dtype)
+
+
+@triton.jit
 def add_block(
     total,
     given,
@@ -33,7 +39,7 @@ def add_block(
 ):
     """What a tile of points adds to the gradient by the weight of block B, if there is one: [rows, scales]."""
     if len(BLOCKS) > B and not PACKED:
-        value = features(BLOCKS, B, waves, amplitude, SCALED, given.dtype)
+        value = once(features(BLOCKS, B, waves, amplitude, SCALED, given.dtype))
         return tl.dot(given, value, total, input_precision=PRECISION)
     else:
         return total
@@ -105,7 +111,7 @@ def weights_kernel(
             mask = mask & (rows < HIDDEN)[:, None]
         given = tl.load(gradient + own[None, :] * along + rows[:, None] * across, mask=mask, other=0.0)
         if PACKED:
-            value = packed_features(BLOCKS, waves, lanes, amplitude, SCALED, given.dtype)
+            value = once(packed_features(BLOCKS, waves, lanes, amplitude, SCALED, given.dtype))
             a = tl.dot(given, value, a, input_precision=PRECISION)
         a = add_block(a, given, 0, waves, amplitude, BLOCKS, PACKED, SCALED, PRECISION)
         b = add_block(b, given, 1, waves, amplitude, BLOCKS, PACKED, SCALED, PRECISION)
@@ -134,7 +140,7 @@ def gradient(
         )
         launch(
             weights_kernel,
-            (blocks(len(weight), tile.columns) * group.count, blocks(group.lanes, tile.scales), count),
+            (blocks(len(weight), tile.columns) * group.firsts, blocks(group.lanes, tile.scales), count),
             *(given, planes, table, sums, len(given), len(frequencies), *given.stride(), part, amplitude),
             **group.constants(),
             **spec.constants(frequencies),
