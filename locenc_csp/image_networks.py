@@ -3,9 +3,10 @@
 Neither package is needed by ours, nor imported before a name asks for it.
 """
 
+import contextlib
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -116,7 +117,7 @@ class FrozenNetwork(nn.Module):
         try:
             features: Tensor = self(torch.zeros(1, *image_size, 3, dtype=torch.uint8))
             return features.shape[1]
-        except (RuntimeError, TypeError) as error:
+        except (RuntimeError, TypeError, AssertionError, IndexError) as error:
             hint = "; a network that views its input by rows needs --no-channels-last" if "view" in str(error) else ""
             height, width = (self.size, self.size) if self.size is not None else image_size
             raise ValueError(f"the network does not take images (B, 3, {height}, {width}): {error}{hint}") from error
@@ -179,10 +180,12 @@ def load_network(spec: str, *, weights: str | None = None, seed: int = 0) -> Net
 
 def _torchvision(name: str, weights: str) -> Network:
     models = _require("torchvision.models", name)
-    if name not in models.list_models():
-        raise ValueError(unknown("network of torchvision", name, models.list_models(), hint=_LISTS["torchvision"]))
+    classifiers = models.list_models(module=models)  # those of detection and the like fetch weights when they are made
+    if name not in classifiers:
+        raise ValueError(unknown("image classifier of torchvision", name, classifiers, hint=_LISTS["torchvision"]))
     published = getattr(models.get_model_weights(name), "DEFAULT", None)
-    module = models.get_model(name, weights=published if weights == PRETRAINED else None)
+    with _fetching(f"torchvision:{name}"):
+        module = models.get_model(name, weights=published if weights == PRETRAINED else None)
     if weights not in (PRETRAINED, RANDOM):
         _load_weights(module, Path(weights))
     _drop_last_linear(module, name)
@@ -196,7 +199,8 @@ def _timm(name: str, weights: str) -> Network:
     timm = _require("timm", name)
     if not timm.is_model(name.partition(".")[0]):
         raise ValueError(unknown("network of timm", name, timm.list_models(), hint=_LISTS["timm"]))
-    module = timm.create_model(name, pretrained=weights == PRETRAINED)
+    with _fetching(f"timm:{name}"):
+        module = timm.create_model(name, pretrained=weights == PRETRAINED)
     if weights not in (PRETRAINED, RANDOM):
         _load_weights(module, Path(weights))
     module.reset_classifier(0)
@@ -205,7 +209,21 @@ def _timm(name: str, weights: str) -> Network:
 
 
 _PACKAGES = {"torchvision": _torchvision, "timm": _timm}
-_LISTS = {"torchvision": "torchvision.models.list_models() lists them", "timm": "timm.list_models() lists them"}
+_LISTS = {
+    "torchvision": "torchvision.models.list_models(torchvision.models) lists them",
+    "timm": "timm.list_models() lists them",
+}
+
+
+@contextlib.contextmanager
+def _fetching(spec: str) -> Iterator[None]:
+    """Say what to do where a package cannot fetch its weights."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ValueError(
+            f"{spec} could not be made with its own weights: {error}. Without a network, give a file with --weights"
+        ) from error
 
 
 def _require(module: str, name: str) -> ModuleType:

@@ -269,6 +269,7 @@ def test_weights_by_name_are_for_the_packages(photos):
         (lambda images: images.flatten(2), r"got \(1, 3, 64\)"),
         (lambda images: images.reshape(-1, 3), r"got \(64, 3\) for 1 images"),
         (lambda images: images @ torch.zeros(3, 3), r"does not take images \(B, 3, 8, 8\): Expected size"),
+        (lambda images: torch._assert(images.shape[-1] == 9, "9 pixels"), r"does not take images .*: 9 pixels"),
         (lambda images: images.view(1, -1), r"does not take images .*needs --no-channels-last"),
     ],
 )
@@ -320,9 +321,10 @@ class Weights:
     DEFAULT = Published
 class NoWeights:
     pass
-def list_models(): return ["tiny", "bare"]
+def list_models(module): return ["tiny", "bare", "remote"]
 def get_model_weights(name): return Weights if name == "tiny" else NoWeights
 def get_model(name, weights):
+    if name == "remote": raise OSError("no route to host")
     made.append((name, weights))
     return make()
 """
@@ -372,8 +374,12 @@ def test_a_network_of_torchvision_loses_its_last_layer(packages, tmp_path):
     bare = load_network("torchvision:bare", weights="random")
     assert (bare.size, bare.mean) == (None, IMAGENET_MEAN)
     assert [(name, weights is None) for name, weights in packages] == [("tiny", False), ("tiny", True), ("bare", True)]
-    with pytest.raises(ValueError, match=r"unknown network of torchvision 'tini'. Did you mean 'tiny'"):
+    with pytest.raises(ValueError, match=r"unknown image classifier of torchvision 'tini'. Did you mean 'tiny'"):
         load_network("torchvision:tini", weights="random")
+    with pytest.raises(
+        ValueError, match=r"torchvision:remote could not be made .*no route to host.*file with --weights"
+    ):
+        load_network("torchvision:remote", weights="pretrained")
 
 
 def test_a_network_of_timm(packages, tmp_path):
