@@ -19,9 +19,8 @@ def resolve(device: str | torch.device) -> torch.device:
     Raises
     ------
     ValueError
-        For a name that torch does not know, and for devices without float64, which coordinates need.
-    RuntimeError
-        If there is no such device here.
+        For a name that torch does not know, for devices that are not here, and for those without float64, which
+        coordinates need.
     """
     if device == AUTO:
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -35,9 +34,9 @@ def resolve(device: str | torch.device) -> torch.device:
         return found
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if count == 0:
-        raise RuntimeError(f"device {str(found)!r} was asked for, but torch finds no CUDA device")
+        raise ValueError(f"device {str(found)!r} was asked for, but torch finds no CUDA device")
     if found.index is not None and found.index >= count:
-        raise RuntimeError(f"device {str(found)!r} was asked for, but torch finds {count}: cuda:0 to cuda:{count - 1}")
+        raise ValueError(f"device {str(found)!r} was asked for, but torch finds {count}: cuda:0 to cuda:{count - 1}")
     return torch.device("cuda", torch.cuda.current_device() if found.index is None else found.index)
 
 

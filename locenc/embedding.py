@@ -67,10 +67,8 @@ def embed(
     Raises
     ------
     TypeError, ValueError
-        For data that `locenc.coords.as_lonlat` refuses, for another kind of encoder, for a device that torch does not
-        know, and for an ``out`` that does not fit.
-    RuntimeError
-        If there is no such device here.
+        For data that `locenc.coords.as_lonlat` refuses, for another kind of encoder, for a device that is not here,
+        and for an ``out`` that does not fit.
 
     Examples
     --------

@@ -108,14 +108,14 @@ def test_devices_that_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="mps has no float64"):
         locenc.embed(globe(5), build(), device="mps")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match=r"device 'cuda:1' was asked for, but torch finds no CUDA device"):
+    with pytest.raises(ValueError, match=r"device 'cuda:1' was asked for, but torch finds no CUDA device"):
         locenc.embed(globe(5), build(), device="cuda:1")
     assert _devices.resolve("auto") == CPU
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     assert _devices.resolve("auto") == _devices.resolve("cuda") == torch.device("cuda:1")
-    with pytest.raises(RuntimeError, match=r"device 'cuda:2' was asked for, but torch finds 2: cuda:0 to cuda:1"):
+    with pytest.raises(ValueError, match=r"device 'cuda:2' was asked for, but torch finds 2: cuda:0 to cuda:1"):
         _devices.resolve("cuda:2")
 
 
