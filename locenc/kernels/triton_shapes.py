@@ -189,18 +189,26 @@ def harmonics_pull_back(device: torch.device, degrees: int) -> Tile:
 
 
 def harmonics_linear(device: torch.device, dtype: torch.dtype, precision: str, hidden: int, degrees: int) -> Layer:
-    """Of spherical harmonics with a layer; ``scales`` are the orders of a block; counted."""
-    orders = 16 if degrees <= 64 else 32
+    """Of spherical harmonics with a layer, ``scales`` orders in a block: 8, so that few lanes idle; counted."""
+    columns = max(16, triton.next_power_of_2(hidden))
+    if degrees > 256:  # float64
+        return Layer(64, min(64, columns), 8, 8, 1)
     if precision == "ieee" and dtype == torch.float32:
-        return Layer(64, max(16, min(128, triton.next_power_of_2(hidden))), 16, 8, 1)
-    return Layer(128, max(16, min(128, triton.next_power_of_2(hidden))), orders, 8, 2)
+        return Layer(64, min(128, columns), 8, 8, 1)
+    return Layer(128, min(256 if capability(device)[0] in (9, 10) else 128, columns), 8, 8, 2)
 
 
 def harmonics_linear_slopes(
     device: torch.device, dtype: torch.dtype, precision: str, hidden: int, degrees: int
 ) -> Layer:
-    """Of their gradients by coordinates; counted."""
-    return Layer(64, max(16, min(64, triton.next_power_of_2(hidden))), 16, 4, 2)
+    """Of their gradients by coordinates, which read the layer's gradient again for each block and degree; counted."""
+    columns = max(16, triton.next_power_of_2(hidden))
+    orders = 8 if degrees <= 24 else 16
+    if degrees > 256:  # float64
+        return Layer(64, min(16, columns), 8, 8, 1)
+    if precision == "ieee" and dtype == torch.float32:
+        return Layer(128, 16, orders, 8, 1)
+    return Layer(128, min(128 // dtype.itemsize, columns), orders, 8, 3)
 
 
 class Attention(NamedTuple):
