@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from locenc._devices import resolve
 from locenc._names import unknown
 from locenc_csp.features import Images, write_features
 from locenc_csp.image_files import ImageFiles
@@ -73,7 +73,6 @@ def build_features(recipe: Features) -> Path:
         settings = {"model": recipe.model, "size": size or source.size[0], "mean": list(mean), "std": list(std)}
         batch_size = recipe.batch_size
     out = recipe.out or (recipe.data if recipe.table is None else recipe.table.parent) / "features"
-    device = _device(recipe.device)
     features = write_features(
         out,
         extractor,
@@ -82,7 +81,7 @@ def build_features(recipe: Features) -> Path:
         source=source.checksum,
         settings=settings,
         batch_size=batch_size,
-        device=device,
+        device=resolve(recipe.device),
     )
     features.check_values()
     return out
@@ -113,12 +112,3 @@ def _patches(images: Images, seed: int) -> NDArray[np.uint8]:
     rows = np.sort(np.random.default_rng(seed).permutation(len(images))[:SAMPLE])
     sample: NDArray[np.uint8] = images[rows]  # type: ignore[index]
     return sample
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ValueError(f"device {name!r} cannot be used here: {error}") from error
-    return device

@@ -139,7 +139,7 @@ class Features:
     batch_size: int = 32
     """Images that go through the network together."""
     device: str = "cpu"
-    """Where the network runs: cpu, cuda, cuda:1."""
+    """Where the network runs: cpu, cuda, cuda:1, or auto."""
     channels_last: bool = True
     """Lay images out with channels last, as convolutions like it."""
     workers: int = 2

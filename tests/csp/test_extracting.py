@@ -422,5 +422,5 @@ def test_settings_that_do_not_go_together(settings, message):
 
 
 def test_a_device_that_is_not_here(photos):
-    with pytest.raises(ValueError, match="device 'cuda:99' cannot be used here"):
+    with pytest.raises(ValueError, match="device 'cuda:99' was asked for, but torch finds"):
         build_features(recipe(photos, device="cuda:99"))
