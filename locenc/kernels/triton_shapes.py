@@ -185,7 +185,7 @@ def harmonics(device: torch.device, degrees: int) -> Tile:
 def harmonics_pull_back(device: torch.device, degrees: int) -> Tile:
     """Of their gradients: narrow blocks idle less, wide ones read whole sectors; counted, all cards alike."""
     lanes = 8 if degrees <= 12 else 16 if degrees <= 64 else 32
-    return Tile(512 // lanes, lanes, 4)
+    return Tile((512 if degrees <= 256 else 256) // lanes, lanes, 4)
 
 
 def harmonics_linear(device: torch.device, dtype: torch.dtype, precision: str, hidden: int, degrees: int) -> Layer:
