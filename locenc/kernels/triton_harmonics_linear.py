@@ -133,6 +133,7 @@ def slopes_kernel(
     n,
     along,
     across,
+    padded,
     DEGREES: tl.constexpr,
     PITCH: tl.constexpr,
     WIDE: tl.constexpr,
@@ -143,7 +144,10 @@ def slopes_kernel(
     COLUMNS: tl.constexpr,
     ORDERS: tl.constexpr,
 ):
-    """Gradients by longitude and latitude of a tile of points, block of orders after block."""
+    """Gradients by longitude and latitude of a tile of points, block of orders after block.
+
+    ``padded`` is PADDED again, which the compiler must not know in a loop that it would unroll.
+    """
     rows = tl.program_id(0).to(tl.int64) * POINTS + tl.arange(0, POINTS)
     w, part = load_latitude(points, rows, n)
     sin_lat, cos_lat = load_slant(points, rows, n)
@@ -160,7 +164,7 @@ def slopes_kernel(
         p, q, p_slope, q_slope = zero, zero, zero, zero
         for degree in range(first, DEGREES):
             total = tl.zeros((POINTS, 2 * ORDERS), tl.float32)
-            for begin in range(0, PADDED, COLUMNS):
+            for begin in range(0, padded, COLUMNS):
                 here = (rows < n)[:, None]
                 if HIDDEN % COLUMNS != 0:
                     here = here & (begin + columns < HIDDEN)[None, :]
@@ -218,7 +222,7 @@ def backward(
         slopes_kernel,
         (blocks(len(lonlat), tile.points),),
         *(gradient.to(weight.dtype), packed, triton_legendre.points(lonlat), table, out, len(lonlat)),
-        *gradient.stride(),
+        *(*gradient.stride(), padded),
         **_constants(table, weight, padded, len(scale), precision, tile),
         warps=tile.warps,
         stages=tile.stages,
