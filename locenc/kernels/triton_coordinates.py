@@ -17,6 +17,7 @@ from locenc.kernels.triton_launch import blocks, empty, launch
 POINTS = 256  # of a program
 
 LONLAT, XYZ = tl.constexpr(layout.LONLAT), tl.constexpr(layout.XYZ)
+INFINITY = tl.constexpr(math.inf)
 RADIAN = tl.constexpr(math.pi / 180)
 ROOT = tl.constexpr(math.sqrt(3) / 2)
 A1, A2, A3, A4 = (tl.constexpr(value) for value in (1.340264, -0.081106, 0.000893, 0.003796))
@@ -25,7 +26,7 @@ A1, A2, A3, A4 = (tl.constexpr(value) for value in (1.340264, -0.081106, 0.00089
 @triton.jit
 def reduce_longitude(lon):
     """Longitudes in [-180, 180], exactly; those inside stay, 540 becomes 180, -540 becomes -180. Float64."""
-    while tl.max(tl.where(tl.abs(lon) < 1e300, tl.abs(lon), 0.0)) >= 360.0:
+    while tl.max(tl.where(tl.abs(lon) < INFINITY, tl.abs(lon), 0.0)) >= 360.0:
         turns = lon / 360.0
         whole = tl.where(turns < 0.0, tl.ceil(turns), tl.floor(turns))
         lon = tl.where(tl.abs(lon) >= 360.0, tl.fma(whole, -360.0, lon), lon)

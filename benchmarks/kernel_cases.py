@@ -1,0 +1,181 @@
+"""Calls of every Triton kernel that the library makes, to be compiled or counted without a card.
+
+A case is a position encoder with its options, what is asked of it, and in which numbers. Its launches are recorded with
+the shapes of an architecture; new operators join by the encoders that use them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from torch import Tensor
+
+import locenc
+from locenc import kernels
+from locenc.kernels import activations, triton_shapes
+from locenc.kernels.operator import Operator
+from locenc.kernels.triton_launch import Launch, recording
+
+#: Points of a call: as alignment goes, any multiple of 16 is like any other.
+POINTS = 4096
+DTYPES = (torch.float32, torch.bfloat16, torch.float16)
+WIDTHS = (256, 512, 1024)
+
+FINE = {"min_radius": 1e-6}  # radians: 2^20 half turns
+FAR = {"min_radius": 1e-6}  # degrees: more
+#: Encoders by a short name: id and options.
+ENCODERS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{
+        f"{variant} {scales}": (f"sphere2vec-{variant}", {"num_scales": scales, **FINE})
+        for variant in ("sphereC", "sphereC+", "sphereM", "sphereM+", "dfs")
+        for scales in (16, 32, 64)
+    },
+    **{
+        f"{variant} {scales}": (f"space2vec-{variant}", {"num_scales": scales})
+        for variant in ("grid", "theory")
+        for scales in (16, 32, 64)
+    },
+    **{f"{name} 64, far": (f"space2vec-{name}", {"num_scales": 64, **FAR}) for name in ("grid", "theory")},
+    "nerf 16": ("nerf", {}),
+    "rff 64": ("rff", {}),
+    "geoclip 256": ("geoclip", {}),
+    "wrap": ("wrap", {}),
+    "xyz": ("xyz", {}),
+    "harmonics 10": ("spherical-harmonics", {"num_degrees": 10}),
+    "harmonics 40": ("spherical-harmonics", {"num_degrees": 40}),
+    "rbf 200": ("rbf", {}),
+    "voronoi": ("spherical-voronoi", {}),
+}
+#: The operators whose features have a layer fused to them.
+FUSED = {kernels.sinusoids: kernels.sinusoids_linear, kernels.spherical_harmonics: kernels.spherical_harmonics_linear}
+#: What is fused, and how its products are made: dtype of weight and result, and whether TF32 is allowed.
+PRECISIONS = {"float32": (torch.float32, False), "tf32": (torch.float32, True), "bfloat16": (torch.bfloat16, False)}
+PARTS = ("layer", "layer, gradient", "layer, learned")
+
+
+class Case(NamedTuple):
+    """A call of a kernel module.
+
+    Attributes
+    ----------
+    encoder : str
+        A key of `ENCODERS`.
+    what : str
+        ``"encode"``, ``"gradient"`` (by coordinates), ``"learned"`` (gradients by what is learned), and, with a linear
+        layer, ``"layer"``, ``"layer, gradient"``, ``"layer, learned"``.
+    precision : str
+        Of the features, or of `PRECISIONS`.
+    width : int
+        Outputs of the layer; 0 without one.
+    """
+
+    encoder: str
+    what: str
+    precision: str
+    width: int = 0
+
+    @property
+    def name(self) -> str:
+        """All of it."""
+        return ", ".join(str(field) for field in self if field)
+
+    def launches(self, capability: int, lonlat: Tensor | None = None, gradient: Tensor | None = None) -> list[Launch]:
+        """Record what it starts on cards of a compute capability such as 90.
+
+        Parameters
+        ----------
+        capability : int
+            Of the card.
+        lonlat, gradient : Tensor, optional
+            Other coordinates and gradients than contiguous float64 and features'.
+        """
+        dtype, tf32 = PRECISIONS.get(self.precision) or (getattr(torch, self.precision), False)
+        lonlat = torch.zeros(POINTS, 2, dtype=torch.float64) if lonlat is None else lonlat
+        operator, arguments = call(self.encoder, dtype)
+        if self.width:
+            weight = torch.zeros(self.width, operator._columns(*arguments), dtype=dtype)
+            layer = (weight, torch.zeros(self.width, dtype=dtype), activations.LEAKY, 0.0)
+            operator, arguments = FUSED[operator], (*arguments[:-1], *layer, dtype)
+        if gradient is None:
+            gradient = torch.empty(len(lonlat), operator._columns(*arguments), dtype=arguments[-1])
+        module = modules(operator)
+        with recording() as found, triton_shapes.architecture(divmod(capability, 10)), _tf32(tf32):
+            if self.what.endswith("gradient"):
+                module.backward(gradient, lonlat, *arguments)
+            elif self.what.endswith("learned"):
+                module.backward_arguments(gradient, lonlat, *arguments)
+            else:
+                module.forward(lonlat, *arguments, out=None)
+        return list(found)
+
+
+def every() -> list[Case]:
+    """All cases."""
+    found = []
+    for encoder in ENCODERS:
+        operator, _ = call(encoder, torch.float32)
+        if (module := modules(operator)) is None:
+            continue
+        parts = ["encode", "gradient", *(["learned"] if hasattr(module, "backward_arguments") else [])]
+        found += [Case(encoder, part, str(dtype).removeprefix("torch.")) for part in parts for dtype in DTYPES]
+        if operator in FUSED and modules(FUSED[operator]) is not None:
+            found += [Case(encoder, part, own, width) for width in WIDTHS for part in PARTS for own in PRECISIONS]
+    return found
+
+
+def few() -> list[Case]:
+    """A case of every kind of code, of the larger encoders: what a test can compile in minutes."""
+    large = [name for name in ENCODERS if "64" in name or name in ("nerf 16", "geoclip 256", "wrap", "xyz")]
+    found = [Case(name, part, "float32") for name in (*large, "dfs 16") for part in ("encode", "gradient")]
+    found += [Case(name, "encode", "bfloat16") for name in ("sphereM+ 64", "dfs 64", "theory 64", "rff 64")]
+    found += [Case("sphereM+ 64", "encode", "float16"), Case("sphereM+ 64", "gradient", "bfloat16")]
+    found += [Case(name, "learned", "float32") for name in ("sphereM 64", "theory 64", "rff 64")]
+    found += [Case(name, part, "float32") for name in ("harmonics 10", "rbf 200") for part in ("encode", "gradient")]
+    found += [Case("harmonics 40", "encode", "float32"), Case("rbf 200", "encode", "bfloat16")]
+    found += [Case("voronoi", part, own) for part in ("encode", "gradient", "learned") for own in ("float32", "tf32")]
+    for encoder in ("sphereC 64", "harmonics 40"):
+        found += [Case(encoder, part, own, 512) for part in PARTS for own in PRECISIONS]
+    found += [Case("sphereM+ 64", "layer", own, 512) for own in PRECISIONS]
+    found += [Case("dfs 16", part, own, 512) for part in PARTS for own in ("float32", "bfloat16")]
+    found += [Case("theory 64", "layer, gradient", "bfloat16", 512), Case("rff 64", "layer", "bfloat16", 512)]
+    there = {case.encoder for case in every()} if find_spec("triton") else set()
+    return [case for case in found if case.encoder in there and (not case.width or case in every())]
+
+
+@cache
+def call(encoder: str, dtype: torch.dtype) -> tuple[Operator, tuple[Any, ...]]:
+    """The operator that an encoder calls for its features, and the arguments after the coordinates."""
+    name, options = ENCODERS[encoder]
+    position: Any = locenc.position_encoder(name, **options)
+    found: list[tuple[Operator, tuple[Any, ...]]] = []
+
+    def note(operator: Operator, lonlat: Tensor, *arguments: Any, **rest: Any) -> Tensor:
+        found.append((operator, arguments))
+        return operator._fake(lonlat, *arguments)
+
+    with mock.patch.object(Operator, "__call__", note), torch.no_grad():
+        position.features(torch.zeros(1, 2, dtype=torch.float64), dtype)
+    (only,) = found
+    return only
+
+
+def modules(operator: Operator) -> Any:
+    """An operator's Triton kernels, or None where there are none yet."""
+    name = operator._modules["triton"]
+    return import_module(name) if find_spec(name) else None
+
+
+@contextmanager
+def _tf32(allowed: bool) -> Iterator[None]:
+    """Whether torch takes TF32 for products of float32 matrices."""
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before

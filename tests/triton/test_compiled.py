@@ -1,0 +1,207 @@
+"""Machine code of the kernels, compiled for cards that are not here: spills, shared memory, instructions."""
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import torch
+
+from locenc.kernels.choice import interpreted
+
+if interpreted():
+    pytest.skip("TRITON_INTERPRET=1 is set, so kernels are not compiled", allow_module_level=True)
+pytest.importorskip("triton", reason="triton compiles the kernels")
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # benchmarks is not installed
+
+import triton
+from triton import language as tl
+
+from benchmarks.kernel_cases import Case, call, few
+from benchmarks.machine_code import Code, arithmetic, compiled, count, key
+from locenc.kernels.triton_launch import Launch
+
+Compile = Callable[[Launch, int], Code]
+
+#: Bytes of shared memory that a program can have.
+SHARED = {80: 163 * 1024, 86: 99 * 1024, 90: 227 * 1024}
+#: Arithmetic instructions for each float32 feature, addresses included.
+BUDGETS = {"sphereC": 18, "sphereC+": 18, "sphereM": 18, "sphereM+": 18, "dfs": 18, "grid": 18, "theory": 30, "rff": 30}
+#: Float32 additions in the reduction of a phase along an axis, and of one of two terms; see triton_sincos.
+ALONG, OBLIQUE = 3, 15
+ENCODE = ("sinusoids.encode_kernel", "outer.outer_kernel")
+SINUSOIDS = (
+    *ENCODE,
+    "sinusoids.pull_back_kernel",
+    "outer.outer_pull_back_kernel",
+    "frequencies.frequencies_kernel",
+)
+CASES = few()
+
+
+@pytest.fixture(scope="module")
+def code(request: pytest.FixtureRequest) -> Iterator[Compile]:
+    """Compile a launch, once; those of all tests to come begin at once, on all cores."""
+    pool = ThreadPoolExecutor()
+    found: dict[object, Future[Code]] = {}
+
+    def get(launch: Launch, capability: int, *, fused: bool = False) -> Future[Code]:
+        own = (key(launch), capability, fused)
+        if own not in found:
+            found[own] = pool.submit(compiled, launch, capability, fused=fused)
+        return found[own]
+
+    for item in request.session.items:
+        given = getattr(item, "callspec", None)
+        if item.path == request.path and given and "case" in given.params:
+            capability = given.params.get("capability", 86 if "of_86" in item.name else 90)
+            for launch in given.params["case"].launches(capability):
+                get(launch, capability, fused=given.params.get("fused", False))
+    yield lambda *arguments, **options: get(*arguments, **options).result()
+    pool.shutdown(cancel_futures=True)
+
+
+def ids(case: Case) -> str:
+    return case.name
+
+
+def name(launch: Launch) -> str:
+    """Module, without its beginning, and name of a kernel."""
+    return f"{launch.kernel.fn.__module__.rpartition('triton_')[2]}.{launch.kernel.__name__}"
+
+
+def of(what: str, *names: str) -> list[Case]:
+    return [case for case in CASES if case.what == what and (not names or case.encoder.partition(" ")[0] in names)]
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_nothing_spills_and_shared_memory_suffices(case: Case, capability: int, code: Compile) -> None:
+    for launch in case.launches(capability):
+        made = code(launch, capability)
+        assert made.shared <= SHARED[capability], name(launch)
+        assert not made.count("LDGSTS.E(?!.*(64|128))"), f"{name(launch)} copies to shared memory by 4 bytes"
+        if made.count("D(FMA|MUL|ADD)") and "STL.64" in made.instructions:
+            assert made.stack <= 48  # float64 sines keep some for angles that never come
+        else:
+            assert made.stack == 0, name(launch)
+            assert not made.count("LDL|STL"), name(launch)
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("case", of("encode"), ids=ids)
+def test_features_are_stored_by_16_bytes(case: Case, capability: int, code: Compile) -> None:
+    if case.encoder.partition(" ")[0] in ("wrap", "xyz", "harmonics"):
+        pytest.skip("blocks of one column, or of an odd number")
+    for launch in case.launches(capability):
+        if name(launch) not in ("coordinates.coordinates_kernel", "coordinates.split_kernel"):
+            assert set(code(launch, capability).stores) == {16}
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("case", of("encode", *BUDGETS), ids=ids)
+def test_instructions_for_each_feature(case: Case, capability: int, code: Compile) -> None:
+    if case.precision != "float32":
+        pytest.skip("the budget is for float32")
+    for launch in case.launches(capability):
+        if name(launch) in SINUSOIDS:
+            made = code(launch, capability)
+            assert arithmetic(made.body) / made.stored(4) <= BUDGETS[case.encoder.partition(" ")[0]]
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("case", CASES, ids=ids)
+def test_sinusoids_take_no_slow_unit(case: Case, capability: int, code: Compile) -> None:
+    for launch in case.launches(capability):
+        if name(launch) in SINUSOIDS:
+            made = code(launch, capability)
+            assert not made.count("FRND|F2I|MUFU"), "rounding, conversions and sines of the hardware"
+            if not launch.constants["WIDE"]:
+                assert not made.count(r"D[A-Z]|F2F\b"), "float64"
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("case", of("encode"), ids=ids)
+def test_encoding_is_the_same_with_fusion_and_without(case: Case, capability: int, code: Compile) -> None:
+    """No product of the reduction feeds an addition, so a compiler that may fuse them finds nothing to fuse."""
+    for launch in case.launches(capability):
+        if name(launch) in ENCODE:
+            made, other = (code(launch, capability, fused=fused) for fused in (False, True))
+            for kind in ("FADD", "FMUL", "FFMA", "DADD", "DMUL", "DFMA"):
+                assert made.count(kind) == other.count(kind), kind
+
+
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("case", [c for c in CASES if c.what in ("encode", "gradient")], ids=ids)
+def test_no_addition_of_the_reduction_is_lost(case: Case, fused: bool, code: Compile) -> None:
+    for launch in case.launches(90):
+        constants = launch.constants
+        if name(launch) not in ("sinusoids.encode_kernel", "sinusoids.pull_back_kernel") or constants["WIDE"]:
+            continue
+        expected = single = 0
+        for _, length, axis in constants["PHASES"]:
+            one = OBLIQUE if axis < 0 else ALONG
+            if length == 1:
+                single += one
+            else:
+                expected += one * constants["POINTS"] * constants["SCALES"] // (32 * launch.warps)
+        found = count(code(launch, 90, fused=fused).body, "FADD") - expected
+        if name(launch) == "sinusoids.encode_kernel" and single:
+            assert found > 0
+            assert found % single == 0
+        elif name(launch) == "sinusoids.encode_kernel":
+            assert found == 0
+        else:
+            assert found >= single
+
+
+@triton.jit
+def trap_kernel(uh, xh, out):
+    """A reduction that is right on paper: the rounded product without its integer, and what the rounding lost."""
+    at = tl.arange(0, 128)
+    u, x = tl.load(uh + at), tl.load(xh + at)
+    p = u * x
+    q = p + 12582912.0
+    tl.store(out + at, (p - (q - 12582912.0)) + tl.fma(u, x, -p))
+
+
+def test_the_trap_shows_in_the_code() -> None:
+    """Fused, the product meets its integer unrounded: two additions are gone, and the lost part is counted twice."""
+    launch = Launch(trap_kernel, (torch.zeros(128),) * 3, {}, 4, 1)
+    apart, fused = (compiled(launch, 90, fused=own) for own in (False, True))
+    assert (apart.count("FADD"), apart.count("FMUL")) == (4, 1)
+    assert fused.count("FADD") == 2
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.width], ids=ids)
+def test_layers_fit_the_smaller_shared_memory_of_86(case: Case, code: Compile) -> None:
+    for launch in case.launches(86):
+        made = code(launch, 86)
+        assert made.shared <= SHARED[86], name(launch)
+        assert made.stack <= 48, name(launch)
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("case", [case for case in CASES if case.width or case.encoder == "voronoi"], ids=ids)
+def test_products_of_matrices_run_on_tensor_cores(case: Case, capability: int, code: Compile) -> None:
+    if case.precision == "float32":
+        pytest.skip("exact float32 products have no tensor instruction")
+    for launch in case.launches(capability):
+        if "PRECISION" in launch.constants:
+            assert code(launch, capability).count("HMMA|HGMMA"), name(launch)
+
+
+SMALL = [Case(name, part, "float32") for name in ("sphereM+ 64", "dfs 16", "xyz") for part in ("encode", "gradient")]
+
+
+@pytest.mark.parametrize("case", SMALL, ids=ids)
+def test_calls_of_any_kind_compile(case: Case) -> None:
+    """One point, a number of points that nothing divides, float32 coordinates, columns apart, one gradient for all."""
+    operator, arguments = call(case.encoder, torch.float32)
+    for points in (1, 1001):
+        lonlat = torch.zeros(2, points, dtype=torch.float32).T
+        gradient = torch.zeros(1, 1).expand(points, operator._columns(*arguments))
+        for launch in case.launches(90, lonlat, gradient):
+            assert compiled(launch, 90).registers
