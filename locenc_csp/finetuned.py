@@ -13,12 +13,11 @@ from torch import nn
 import locenc
 from locenc import LocationEncoder
 from locenc._files import read_json, write_bytes
-from locenc_csp.heads import Head, PresenceHead, SoftmaxHead
+from locenc_csp.heads import HEADS, Head
 from locenc_csp.pretraining import ENCODER
 
 HEAD, RESULT, SCORES = "head.safetensors", "result.json", "scores.json"
 AGAIN = "run finetune again"
-HEADS: dict[str, type[Head]] = {"softmax": SoftmaxHead, "presence": PresenceHead}
 
 
 def load_finetuned(folder: Path) -> tuple[LocationEncoder, Head, dict[str, Any]]:

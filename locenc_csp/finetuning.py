@@ -19,7 +19,6 @@ from locenc_csp import negatives
 from locenc_csp.datasets.splits import stratified_subset
 from locenc_csp.datasets.table import Labels, PlaceTable, read_table
 from locenc_csp.finetuned import (
-    HEADS,
     RESULT,
     SCORES,
     load_finetuned,
@@ -27,7 +26,7 @@ from locenc_csp.finetuned import (
     save_head,
     versions,
 )
-from locenc_csp.heads import Head
+from locenc_csp.heads import HEADS, Head
 from locenc_csp.loop import first_difference, fit
 from locenc_csp.pretraining import ENCODER, build_encoder
 from locenc_csp.recipes import Finetune, Schedule

@@ -75,7 +75,10 @@ def fit(
     """
     plan = _Plan(rows, schedule)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(parameters, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
+    groups = [{"params": [one for one in parameters if one.ndim]}]
+    if scalars := [one for one in parameters if not one.ndim]:  # learned temperatures: none pulls them to 1
+        groups.append({"params": scalars, "weight_decay": 0.0})  # type: ignore[dict-item]
+    optimiser = torch.optim.AdamW(groups, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.lr, total_steps=plan.num_steps + 1)
     state = _Checkpoint(folder, model, optimiser, rate, dict(fingerprint or {}))
     start = state.load()

@@ -15,11 +15,14 @@ import locenc
 from locenc._files import only_one, write_text
 from locenc.registry import default_network
 from locenc_csp import negatives
+from locenc_csp.coordinate_queue import CoordinateQueue
+from locenc_csp.criterion import Criterion
 from locenc_csp.datasets.table import PlaceTable, read_table
 from locenc_csp.dual_encoder import DualEncoder
 from locenc_csp.features import FeatureMatrix, open_features
+from locenc_csp.learned_temperature import LearnedTemperature
 from locenc_csp.loop import fit
-from locenc_csp.objectives import PRESETS, Objective
+from locenc_csp.objectives import Objective
 from locenc_csp.projection import FrozenProjection
 from locenc_csp.recipes import Encoder, Pretrain
 from locenc_csp.search import retrieval
@@ -63,6 +66,7 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
     features.check_ids(table)
     rows, held_out = _pairs(table, recipe)
     model, objective = _model(recipe, features, rows)
+    criterion = _criterion(recipe, objective)
     lonlat = torch.from_numpy(table.lonlat)
     sampler = negatives.make(recipe.negatives, lonlat=table.lonlat[rows], min_km=recipe.min_negative_km)
     image_of = _pairing(len(table), rows, recipe)
@@ -70,23 +74,25 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
     def step(batch: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         places, images = lonlat[batch], features.rows(image_of[batch.numpy()])
         random = sampler(places, recipe.num_negatives, generator) if objective.needs_negatives else None
-        return objective(*model(places, images, negatives=random, twin=objective.needs_twin))
+        return criterion(model, places, images, random)  # type: ignore[no-any-return]
 
     def validate() -> dict[str, float]:
+        if len(held_out) == 0:
+            return criterion.values()
         places = lonlat[held_out]
         location, image, _, _ = model(places, features.rows(held_out))
         found = retrieval(location, image, places)
-        return {f"validation_{name}": value for name, value in found.items()}
+        return {**criterion.values(), **{f"validation_{name}": value for name, value in found.items()}}
 
     with only_one(recipe.out, "pre-training"):
         fit(
             step,
-            model,
+            nn.ModuleList([model, criterion]) if criterion.keeps_something else model,
             torch.from_numpy(rows),
             recipe.schedule,
             folder=recipe.out,
             fingerprint=_fingerprint(recipe),
-            validate=validate if len(held_out) else None,
+            validate=validate if len(held_out) or criterion.values() else None,
             label=f"pre-training {recipe.objective}",
             progress=progress,
         )
@@ -130,12 +136,14 @@ def _pairing(count: int, rows: Rows, recipe: Pretrain) -> Rows:
 
 
 def _model(recipe: Pretrain, features: FeatureMatrix, rows: Rows) -> tuple[DualEncoder, Objective]:
-    usual = None if recipe.objective == "MSE" or recipe.objective in PRESETS else TEMPERATURE
+    usual = TEMPERATURE if recipe.objective.startswith(("MC-", "NCE-")) else None
     objective = Objective(
         recipe.objective,
         temperature=usual if recipe.temperature is None else recipe.temperature,
         weight=recipe.weight,
+        bias=recipe.bias,
         symmetric=recipe.symmetric,
+        same_place_km=recipe.same_place_km,
         csp_compat=recipe.csp_compat,
     )
     encoder = build_encoder(recipe.encoder, seed=recipe.schedule.seed)
@@ -148,6 +156,13 @@ def _model(recipe: Pretrain, features: FeatureMatrix, rows: Rows) -> tuple[DualE
         if objective.needs_decoder:
             return DualEncoder(encoder, decoder=nn.Linear(encoder.dim, width), preprocess=projection), objective
         return DualEncoder(encoder, nn.Linear(width, encoder.dim), preprocess=projection), objective
+
+
+def _criterion(recipe: Pretrain, objective: Objective) -> Criterion:
+    learned = LearnedTemperature(objective, recipe.learn) if recipe.learn else None
+    return Criterion(
+        objective, learned=learned, queue=CoordinateQueue(recipe.queue_size) if objective.takes_queue else None
+    )
 
 
 def _fingerprint(recipe: Pretrain) -> dict[str, Any]:

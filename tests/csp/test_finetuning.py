@@ -25,7 +25,7 @@ def recipe(small: object, out: str = "tuned", **changes: object) -> Finetune:
     return Finetune(small.table_path, small.folder / out, "label", encoder=ENCODER, batch_size=32, **changes)
 
 
-@pytest.mark.parametrize("head", ["softmax", "presence"])
+@pytest.mark.parametrize("head", ["softmax", "presence", "an-full", "an-ssdl", "an-slds"])
 def test_it_learns_the_labels(small: object, head: str) -> None:
     job = recipe(small, head=head, modes=("full",), lrs=(1e-2,))
     result = finetune(job, progress=False)

@@ -1,6 +1,7 @@
 """Fine-tuning heads: their losses against the formula in mpmath and the CSP code, and one interface for both."""
 
 import math
+from typing import get_args
 
 import mpmath
 import pytest
@@ -11,6 +12,7 @@ from torch.testing import assert_close
 
 from locenc_csp.heads import HEADS, Head, PresenceHead, SLDSHead, SSDLHead, full_loss
 from locenc_csp.presence import other_classes, slds_loss, ssdl_loss
+from locenc_csp.recipes import HeadName
 
 
 def logits(seed, batch=4, classes=5, spread=3.0):
@@ -144,6 +146,10 @@ def test_presence_head():
         full_loss(torch.zeros(1, 3), label, torch.zeros(2, 4))
     with pytest.raises(TypeError, match="abstract"):
         Head(2, 3)
+
+
+def test_recipes_name_every_head():
+    assert tuple(HEADS) == get_args(HeadName)
 
 
 def test_heads_of_sinr():
