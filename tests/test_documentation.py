@@ -1,4 +1,4 @@
-"""What the texts show runs: the README's Python, and the examples in docstrings."""
+"""What the texts show runs: their Python, and the examples in docstrings."""
 
 import doctest
 import importlib
@@ -29,13 +29,15 @@ def test_docstring_examples(name: str) -> None:
     assert results.failed == 0
 
 
-def test_readme_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["README.md", "docs/objectives.md"])
+def test_python_in_texts_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+    text = (README.parent / name).read_text(encoding="utf-8")
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert blocks
     shared: dict[str, object] = {}
     for block in blocks:
-        exec(compile(block, "README.md", "exec"), shared)
+        exec(compile(block, name, "exec"), shared)
 
 
 def test_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:

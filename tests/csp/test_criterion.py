@@ -132,7 +132,7 @@ def test_pretraining_goes_on_where_it_stopped(small, monkeypatch, objective):
 
 def test_the_loss_falls(small):
     for objective in ("CLIP-B", "SIGLIP-B", "GEOCLIP-B"):
-        job = recipe(small, objective, objective=objective, learn="B", schedule=replace(SCHEDULE, epochs=30))
+        job = recipe(small, objective, objective=objective, learn="B", schedule=replace(SCHEDULE, epochs=15))
         pretrain(job, progress=False)
         found = [line["validation_median_km"] for line in metrics(job.out) if "validation_median_km" in line]
         assert min(found[-5:]) < 0.7 * found[0]
