@@ -77,7 +77,8 @@ def encode_kernel(
     right, left = zonal[:, None] + orders[None, :], zonal[:, None] - orders[None, :]
     g, d, lost = tl.zeros_like(start), tl.zeros_like(start), tl.zeros_like(start)
     for degree in range(first, tl.minimum(first + ORDERS, DEGREES)):
-        g, d, lost, value = next_degree(table, degree, orders, start, g, d, lost, w, part, DEGREES, PITCH, True)
+        r, factor = load_degree(table, degree, orders, DEGREES, PITCH)
+        g, d, lost, value = next_degree(degree, orders, start, g, d, lost, r, factor, w, part, True)
         store_degree(middle, right, left, value, sine, cosine, orders, degree, here, True)
 
     if DEGREES > ORDERS:
@@ -86,11 +87,11 @@ def encode_kernel(
         more_start = powers(points, table, rows, n, more, more, DEGREES, PITCH, WIDE)
         g2, d2, lost2 = tl.zeros_like(start), tl.zeros_like(start), tl.zeros_like(start)
         for degree in range(first + ORDERS, DEGREES):
-            g, d, lost, value = next_degree(table, degree, orders, start, g, d, lost, w, part, DEGREES, PITCH, False)
+            r, factor = load_degree(table, degree, orders, DEGREES, PITCH)
+            g, d, lost, value = next_degree(degree, orders, start, g, d, lost, r, factor, w, part, False)
             store_degree(middle, right, left, value, sine, cosine, orders, degree, here, False)
-            g2, d2, lost2, value = next_degree(
-                table, degree, more, more_start, g2, d2, lost2, w, part, DEGREES, PITCH, True
-            )
+            r, factor = load_degree(table, degree, more, DEGREES, PITCH)
+            g2, d2, lost2, value = next_degree(degree, more, more_start, g2, d2, lost2, r, factor, w, part, True)
             store_degree(middle, right + ORDERS, left - ORDERS, value, more_sine, more_cosine, more, degree, here, True)
 
 

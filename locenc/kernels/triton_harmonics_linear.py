@@ -24,7 +24,7 @@ from locenc.kernels.activations import NONE
 from locenc.kernels.triton_activation import activate, slope
 from locenc.kernels.triton_harmonics import along_sphere, encode, load_slant, next_slopes, store_degrees
 from locenc.kernels.triton_launch import blocks, empty, input_precision, launch
-from locenc.kernels.triton_legendre import load_latitude, longitude_waves, next_degree, powers
+from locenc.kernels.triton_legendre import load_degree, load_latitude, longitude_waves, next_degree, powers
 from locenc.kernels.triton_weights import bias_gradient
 
 #: Columns that are written at a time for the gradient of the weight: so many numbers,
@@ -105,8 +105,10 @@ def linear_kernel(
         sine, cosine = longitude_waves(points, rows, n, orders)
         start = powers(points, table, rows, n, orders, orders, DEGREES, PITCH, WIDE)
         g, d, lost = tl.zeros_like(start), tl.zeros_like(start), tl.zeros_like(start)
+        r, factor = load_degree(table, first, orders, DEGREES, PITCH)
         for degree in range(first, DEGREES):
-            g, d, lost, value = next_degree(table, degree, orders, start, g, d, lost, w, part, DEGREES, PITCH, True)
+            g, d, lost, value = next_degree(degree, orders, start, g, d, lost, r, factor, w, part, True)
+            r, factor = load_degree(table, degree + 1, orders, DEGREES, PITCH)
             both = tl.reshape(tl.join(value * cosine, value * sine), (POINTS, 2 * ORDERS))
             total = tl.dot(both.to(packed.dtype.element_ty), tl.load(own), total, input_precision=PRECISION)
             own += PADDED * (2 * ORDERS)

@@ -145,7 +145,7 @@ def powers(points, table, rows, n, exponents, orders, DEGREES: tl.constexpr, PIT
 
 @triton.jit
 def load_degree(table, degree, orders, DEGREES: tl.constexpr, PITCH: tl.constexpr):
-    """Numbers r and F of a degree, [1, orders] each."""
+    """Numbers r and F of a degree, [1, orders] each; at L, some that no degree needs."""
     own = table + degree * PITCH + orders
     return tl.load(own)[None, :], tl.load(own + DEGREES * PITCH)[None, :]
 
@@ -169,22 +169,8 @@ def step_slope(slope, d, g, r, w, part):
 
 
 @triton.jit
-def next_degree(
-    table,
-    degree,
-    orders,
-    start,
-    g,
-    d,
-    lost,
-    w,
-    part,
-    DEGREES: tl.constexpr,
-    PITCH: tl.constexpr,
-    BEGINS: tl.constexpr,
-):
+def next_degree(degree, orders, start, g, d, lost, r, factor, w, part, BEGINS: tl.constexpr):
     """State of a block of orders at a degree, and F g; ``BEGINS``: orders may begin here, or later."""
-    r, factor = load_degree(table, degree, orders, DEGREES, PITCH)
     g, d, lost = step(g, d, lost, r, w, part)
     if BEGINS:
         g = tl.where((orders == degree)[None, :], start, g)
