@@ -32,6 +32,8 @@ NEIGHBOURS = 4
 PER_PLACE = 5
 """Background points for each real place, about."""
 REACH = 1.6
+ACROSS = 0.9
+"""More than any place of a bin is away from its background point, in units of h: that is 0.84 in the first ring."""
 TIE = 1e-9
 """Of the radius: distances that differ by less are equal."""
 TURN = 2 * math.pi
@@ -111,7 +113,7 @@ def moran_sums(
     sums = np.zeros((len(splits) - 1, 2))
     slot_of = np.full(len(values), -1)
     north = _azimuths(starts)
-    tie = TIE * radius
+    tie, nearest = TIE * radius, np.empty(NEIGHBOURS)
     for c in range(len(splits) - 1):
         first, count = splits[c], splits[c + 1] - splits[c]
         spacing, num_rings = spacings[c], rings[c]
@@ -134,14 +136,17 @@ def moran_sums(
         window, enough = np.empty(num_bins, np.int64), 2 * math.sin(REACH * spacing / 2)
         distance, value = np.empty(num_bins + count), np.empty(num_bins + count)
 
+        touched = np.zeros(num_bins, np.bool_)  # may have a real place within reach
+        for b in range(num_bins):
+            if heads[b + 1] > heads[b]:
+                width = _window(grid[b, 3], grid[b, 4], (REACH + ACROSS) * spacing, spacing, num_rings, starts, window)
+                for w in range(width):
+                    touched[window[w]] = True
+
         for b in range(1, num_bins):  # background points; their own value is 0
-            theta, phi = grid[b, 3], grid[b, 4]
-            width = _window(theta, phi, REACH * spacing, spacing, num_rings, starts, window)
-            occupied = False
-            for w in range(width):
-                occupied |= heads[window[w] + 1] > heads[window[w]]
-            if not occupied:
+            if not touched[b]:
                 continue
+            width = _window(grid[b, 3], grid[b, 4], REACH * spacing, spacing, num_rings, starts, window)
             x, y, z = grid[b, 0], grid[b, 1], grid[b, 2]
             found = 0
             for w in range(width):
@@ -155,7 +160,7 @@ def moran_sums(
                     distance[found] = _distance(x, y, z, local[at, 0], local[at, 1], local[at, 2])
                     value[found] = values[members[at]]
                     found += 1
-            sums[c, 1] += _share(distance, value, found, tie)
+            sums[c, 1] += _share(distance, value, found, tie, nearest)
 
         for slot in range(count):  # real places
             row = members[first + slot]
@@ -178,7 +183,7 @@ def moran_sums(
                             distance[found] = _distance(x, y, z, local[at, 0], local[at, 1], local[at, 2])
                             value[found] = values[members[at]]
                             found += 1
-            share = _share(distance, value, found, tie)
+            share = _share(distance, value, found, tie, nearest)
             sums[c, 0] += values[row] * share
             sums[c, 1] += share
         for slot in range(count):
@@ -278,9 +283,9 @@ def _distance(x: float, y: float, z: float, u: float, v: float, w: float) -> Any
 
 
 @inner
-def _share(distance: Floats, value: Floats, found: int, tie: float) -> Any:
+def _share(distance: Floats, value: Floats, found: int, tie: float, nearest: Floats) -> Any:
     """Sum of the values of the nearest four; equally far ones share what is left evenly."""
-    nearest = np.full(NEIGHBOURS, np.inf)
+    nearest[:] = np.inf
     for i in range(found):
         if distance[i] < nearest[-1]:
             at = NEIGHBOURS - 1

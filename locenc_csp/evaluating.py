@@ -228,21 +228,22 @@ def _geo_bias(recipe: Evaluate, rank: Rows, task: Task, table: PlaceTable) -> di
     known = (rank > 0) & table.has_location[task.test]
     lonlat, hits = table.lonlat[task.test[known]], rank[known] == 1
     radius = recipe.geo_bias_radius_km
+    near: dict[str, Any] = {"radius_km": radius, "max_neighbours": recipe.geo_bias_neighbours}
     parts: dict[str, dict[str, Any]] = {
         "cells": {"cell_km": 2 * radius / CELLS},
         "rings": {"ring_km": radius / RINGS},
         "sectors": {"num_sectors": SECTORS},
     }
     found = {
-        "ssi_unmarked": self_information(lonlat, radius_km=radius),
-        "ssi_marked": self_information(lonlat, 1 + hits, radius_km=radius),
+        "ssi_unmarked": self_information(lonlat, **near),
+        "ssi_marked": self_information(lonlat, 1 + hits, **near),
         **{
-            f"sri_{name}": relative_information(lonlat, hits, radius_km=radius, bins=[0, 0.5, 1], **part)
+            f"sri_{name}": relative_information(lonlat, hits, bins=[0, 0.5, 1], **part, **near)
             for name, part in parts.items()
         },
     }
     scores = {name: None if np.isnan(bias.score) else bias.score for name, bias in found.items()}
-    return {"radius_km": radius, "count": len(lonlat), **scores, "parts": parts}
+    return {**near, "count": len(lonlat), **scores, "parts": parts}
 
 
 def _draw_map(path: Path, rank: Rows, branch: str, task: Task, table: PlaceTable) -> None:

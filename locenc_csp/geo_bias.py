@@ -16,13 +16,24 @@ from numpy.typing import ArrayLike, NDArray
 from locenc._extras import require
 from locenc._names import and_more, check_count
 from locenc_csp._sphere import EARTH_RADIUS_KM
-from locenc_csp.neighbourhoods import SLACK, Batch, Places, local_coordinates, make_places, neighbourhoods, radians
+from locenc_csp.neighbourhoods import (
+    CENTRES,
+    SLACK,
+    Batch,
+    Places,
+    local_coordinates,
+    make_places,
+    neighbourhoods,
+    radians,
+)
 
 __all__ = ["GeoBias", "relative_information", "self_information"]
 
 NEAR = 16
 """Neighbours of each place that are looked up once, for all neighbourhoods."""
 SMOOTHING = 1e-8
+MOST_COUNTS = 4_000_000
+"""Counts by neighbourhood, part and bin that are held at once."""
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -263,62 +274,68 @@ def relative_information(
     places, radius = make_places(lonlat), radians(radius_km)
     marks = _check_values(values, len(places.vectors))
     check_count("min_places", min_places)
-    part_of = _partition(radius, cell_km, ring_km, num_sectors)
+    part_of, num_parts = _partition(radius, cell_km, ring_km, num_sectors)
     codes, num_bins = _bin_values(marks, bins)
 
     def score(batch: Batch) -> Floats:
         owner = np.repeat(np.arange(len(batch.centres)), np.diff(batch.splits))
-        part, num_parts = part_of(local_coordinates(places, batch))
-        parts, part = np.unique(owner * num_parts + part, return_inverse=True)
-        centre = parts // num_parts
-        histogram = _cross(part, codes[batch.members], (len(parts), num_bins))
-        whole = _cross(owner, codes[batch.members], (len(batch.centres), num_bins))
-        size = histogram.sum(1)
-        p_all, p_part = (whole / whole.sum(1, keepdims=True))[centre], histogram / size[:, None] + SMOOTHING
-        divergence = (p_all * np.log(np.where(p_all > 0, p_all, 1) / p_part)).sum(1)
+        part = owner * num_parts + part_of(local_coordinates(places, batch))
+        shape = (len(batch.centres), num_parts, num_bins)
+        counts = _cross(part, codes[batch.members], (shape[0] * num_parts, num_bins)).reshape(shape)
+        whole, size = counts.sum(1), counts.sum(2)
+        p_all = (whole / whole.sum(1, keepdims=True))[:, None]
+        p_part = counts / np.maximum(size, 1)[..., None] + SMOOTHING
+        divergence = (p_all * np.log(np.where(p_all > 0, p_all, 1) / p_part)).sum(2)
         weight = np.where(size >= min_places, size, 0)
-        total, weighted = (np.bincount(centre, each, len(batch.centres)) for each in (weight, weight * divergence))
-        return np.where(total > 0, weighted / np.maximum(total, 1), np.nan)
+        total = weight.sum(1)
+        return np.where(total > 0, (weight * divergence).sum(1) / np.maximum(total, 1), np.nan)
 
-    return _mean_over(neighbourhoods(places, radius, centres=centres, max_neighbours=max_neighbours), score)
+    at_once = max(1, min(CENTRES, MOST_COUNTS // (num_parts * num_bins)))
+    batches = neighbourhoods(places, radius, centres=centres, max_neighbours=max_neighbours, at_once=at_once)
+    return _mean_over(batches, score)
 
 
 def _partition(
     radius: float, cell_km: float | None, ring_km: float | None, num_sectors: int | None
-) -> Callable[[Floats], tuple[Rows, int]]:
-    """Make a function from local coordinates (P, 3) to numbers of parts (P,), and how many parts there can be."""
+) -> tuple[Callable[[Floats], Rows], int]:
+    """Make a function from local coordinates (P, 3) to numbers of parts (P,), and say how many parts there can be."""
     given = {"cell_km": cell_km, "ring_km": ring_km, "num_sectors": num_sectors}
     named = {name: value for name, value in given.items() if value is not None}
     if len(named) != 1:
         raise ValueError(f"give exactly one of {', '.join(given)}; got {' and '.join(named) or 'none'}")
     ((name, size),) = named.items()
-    if name == "num_sectors":
-        count = check_count(name, size)
-    elif not 0 < size < np.inf:
+    count = check_count(name, size) if name == "num_sectors" else 1
+    if not 0 < size < np.inf:
         raise ValueError(f"{name} must be positive and finite, got {size!r}")
     width = size / EARTH_RADIUS_KM
+    steps_out = int(radius / width) + 2
+    if name == "cell_km" and 4 * steps_out**2 > MOST_COUNTS:
+        raise ValueError(f"cell_km must be at least a thousandth of the radius, or about that, got {size!r}")
 
     def polar(local: Floats) -> tuple[Floats, Floats]:
         flat = np.hypot(local[:, 0], local[:, 1])
         azimuth: Floats = np.where(flat > SLACK * radius, np.arctan2(local[:, 0], local[:, 1]), 0.0)
-        return np.arctan2(flat, local[:, 2]), azimuth % (2 * np.pi)
+        return np.arctan2(flat, local[:, 2]), azimuth
 
     def steps(length: Floats) -> Rows:
         return np.floor(length + SLACK).astype(np.int64)
 
-    def cells(local: Floats) -> tuple[Rows, int]:
+    def cells(local: Floats) -> Rows:
         angle, azimuth = polar(local)
-        across = 2 * (int(radius / width) + 2)
-        east, north = (steps(angle * turn(azimuth) / width) + across // 2 for turn in (np.sin, np.cos))
-        return east * across + north, across**2
+        east, north = (steps(angle * turn(azimuth) / width) + steps_out for turn in (np.sin, np.cos))
+        return east * 2 * steps_out + north
 
-    def rings(local: Floats) -> tuple[Rows, int]:
-        return steps(polar(local)[0] / width), int(radius / width) + 2
+    def rings(local: Floats) -> Rows:
+        return steps(polar(local)[0] / width)
 
-    def sectors(local: Floats) -> tuple[Rows, int]:
-        return steps(polar(local)[1] / (2 * np.pi) * count) % count, count
+    def sectors(local: Floats) -> Rows:
+        return steps(polar(local)[1] / (2 * np.pi) * count) % count
 
-    return {"cell_km": cells, "ring_km": rings, "num_sectors": sectors}[name]
+    return {
+        "cell_km": (cells, 4 * steps_out**2),
+        "ring_km": (rings, steps_out),
+        "num_sectors": (sectors, count),
+    }[name]
 
 
 def _near(places: Places) -> tuple[Rows, Floats]:

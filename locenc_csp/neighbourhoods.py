@@ -16,7 +16,7 @@ from locenc.coords import as_lonlat, unit_sphere
 from locenc_csp._sphere import EARTH_RADIUS_KM
 
 CENTRES = 256
-"""Neighbourhoods that are held at once."""
+"""Neighbourhoods that are held at once, unless there is reason for fewer."""
 SLACK = 1e-9
 """Share of the radius that counts for nothing: a place so little outside a bound lies on it."""
 
@@ -99,7 +99,12 @@ def chord(angle: float) -> float:
 
 
 def neighbourhoods(
-    places: Places, radius: float, *, centres: ArrayLike | None = None, max_neighbours: int | None = None
+    places: Places,
+    radius: float,
+    *,
+    centres: ArrayLike | None = None,
+    max_neighbours: int | None = None,
+    at_once: int = CENTRES,
 ) -> Iterator[Batch]:
     """All places within a radius of each centre, the centre included.
 
@@ -113,11 +118,13 @@ def neighbourhoods(
         Rows of the centres, each its own neighbourhood; all rows unless given.
     max_neighbours : int, optional
         Keep the nearest so many of each neighbourhood, the first rows where distances are equal.
+    at_once : int
+        Neighbourhoods in a batch.
 
     Yields
     ------
     Batch
-        At most 256 neighbourhoods, in the order of the centres.
+        Neighbourhoods in the order of the centres.
 
     Raises
     ------
@@ -131,8 +138,8 @@ def neighbourhoods(
         check_count("max_neighbours", max_neighbours)
     tree = require("sklearn.neighbors", extra="csp").KDTree(places.vectors)  # chords order as arcs
     reach = chord(radius * (1 + SLACK))
-    for start in range(0, len(rows), CENTRES):
-        batch = rows[start : start + CENTRES]
+    for start in range(0, len(rows), at_once):
+        batch = rows[start : start + at_once]
         found = [np.sort(part) for part in tree.query_radius(places.vectors[batch], reach)]
         if max_neighbours is not None:
             found = [_nearest(places, row, part, max_neighbours) for row, part in zip(batch, found, strict=True)]
@@ -175,6 +182,9 @@ def check_rows(rows: ArrayLike | None, count: int) -> Rows:
 def _nearest(places: Places, centre: np.int64, found: Rows, count: int) -> Rows:
     if len(found) <= count:
         return found
-    distance = np.linalg.norm(places.vectors[found] - places.vectors[centre], axis=1)
-    nearest: Rows = np.sort(found[np.argsort(distance, kind="stable")[:count]])
+    away = places.vectors[found] - places.vectors[centre]
+    square = (away * away).sum(1)
+    limit = np.partition(square, count - 1)[count - 1]
+    nearer, at_limit = found[square < limit], found[square == limit]
+    nearest: Rows = np.sort(np.concatenate([nearer, at_limit[: count - len(nearer)]]))
     return nearest

@@ -201,6 +201,10 @@ class Pretrain:
     """Control: give each place the image of another."""
     validation_pairs: int = 1000
     """Pairs held out to measure retrieval."""
+    device: str = "auto"
+    """Where to train: cpu, cuda, cuda:1; auto takes CUDA where torch finds it. Negatives are others on each kind."""
+    bfloat16: bool = False
+    """Multiply matrices in bfloat16 (autocast); weights, coordinates and losses keep their digits."""
     schedule: Schedule = field(default_factory=Schedule)
     """Optimisation."""
 
@@ -236,6 +240,8 @@ class Finetune:
     """Steps of each candidate; 200, 400 or 800 by the number of labels unless given."""
     batch_size: int = 128
     """Rows in a batch."""
+    device: str = "auto"
+    """Where to train: cpu, cuda, cuda:1; auto takes CUDA where torch finds it."""
     seed: int = 0
     """Of the label draw, the head, batches and dropout."""
 
@@ -265,9 +271,11 @@ class Evaluate:
     """Add the geo-bias scores: spatial self-information and relative information of the hits."""
     geo_bias_radius_km: float = 100.0
     """Radius of the neighbourhoods of the geo-bias scores."""
+    geo_bias_neighbours: int | None = 400
+    """The nearest so many places of a neighbourhood are used, as TorchSpatial does; all of them when None."""
 
     def __post_init__(self) -> None:
-        _check(self, rates=("geo_bias_radius_km",))
+        _check(self, counts=("geo_bias_neighbours",), rates=("geo_bias_radius_km",))
         if self.map is not None and self.map.suffix not in (".png", ".svg", ".pdf"):
             raise ValueError(f"map must be a file that ends in .png, .svg or .pdf, got {str(self.map)!r}")
 
