@@ -59,14 +59,20 @@ def equal_earth(lon, lat):
 
 @triton.jit
 def store_plane(out, n, axis, rows, value, WIDE: tl.constexpr):
-    """Write one coordinate: a plane, or a high and a low one."""
+    """Write one coordinate: a plane of float64 or of pairs, or a high and a low one."""
     here = rows < n
     if WIDE:
         tl.store(out + axis * n + rows, value, mask=here)
     else:
         high = value.to(tl.float32)
-        tl.store(out + 2 * axis * n + rows, high, mask=here)
-        tl.store(out + (2 * axis + 1) * n + rows, (value - high.to(tl.float64)).to(tl.float32), mask=here)
+        low = (value - high.to(tl.float64)).to(tl.float32)
+        if out.dtype.element_ty == tl.int64:
+            both = high.to(tl.int32, bitcast=True).to(tl.int64) & 0xFFFFFFFF
+            both |= low.to(tl.int32, bitcast=True).to(tl.int64) << 32
+            tl.store(out + axis * n + rows, both, mask=here)
+        else:
+            tl.store(out + 2 * axis * n + rows, high, mask=here)
+            tl.store(out + (2 * axis + 1) * n + rows, low, mask=here)
 
 
 @triton.jit
@@ -97,27 +103,30 @@ def split_kernel(values, out, count, dimensions, WIDE: tl.constexpr, SIZE: tl.co
     store_plane(out, count, axis, rows, value, WIDE)
 
 
-def coordinates(lonlat: Tensor, kind: int, wide: bool) -> Tensor:
-    """Coordinates of ``(N, 2)`` degrees as planes: ``(D, N)`` float64 if wide, else ``(2 D, N)`` float32 pairs."""
-    planes = _planes(layout.DIMENSIONS[kind], len(lonlat), lonlat, wide)
+def coordinates(lonlat: Tensor, kind: int, wide: bool, *, paired: bool = False) -> Tensor:
+    """Coordinates of ``(N, 2)`` degrees as planes: ``(D, N)`` float64 if wide, else ``(2 D, N)`` float32.
+
+    If paired, both float32 numbers of a coordinate stand in 8 bytes, the high one first: ``(D, N)`` int64.
+    """
+    planes = _planes(layout.DIMENSIONS[kind], len(lonlat), lonlat, wide, paired)
     grid = (blocks(len(lonlat), POINTS),)
     constants = {"KIND": kind, "WIDE": wide, "POINTS": POINTS}
     launch(coordinates_kernel, grid, lonlat, planes, len(lonlat), *lonlat.stride(), **constants)
     return planes
 
 
-def split(values: Tensor, wide: bool) -> Tensor:
+def split(values: Tensor, wide: bool, *, paired: bool = False) -> Tensor:
     """Columns of ``(K, D)`` float64 numbers as planes, as `coordinates`."""
     count, dimensions = values.shape
-    planes = _planes(dimensions, count, values, wide)
+    planes = _planes(dimensions, count, values, wide, paired)
     grid = (blocks(count, POINTS), dimensions)
     launch(split_kernel, grid, values.contiguous(), planes, count, dimensions, WIDE=wide, SIZE=POINTS)
     return planes
 
 
-def _planes(dimensions: int, count: int, like: Tensor, wide: bool) -> Tensor:
-    if wide:
-        return empty((dimensions, count), like, torch.float64)
+def _planes(dimensions: int, count: int, like: Tensor, wide: bool, paired: bool) -> Tensor:
+    if wide or paired:
+        return empty((dimensions, count), like, torch.float64 if wide else torch.int64)
     return empty((2 * dimensions, count), like, torch.float32)
 
 

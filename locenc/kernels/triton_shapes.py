@@ -132,48 +132,51 @@ def linear(
 ) -> Layer:
     """Of features with a layer of so many columns: ``blocks`` of ``scales`` columns, whose weight it may hold.
 
-    Counted: each column block makes the features again, so they are as wide as registers allow. On 8.0, a warp has
+    Counted: each column block makes the features again, so they are as wide as registers allow. Before 9.0, a warp has
     all columns of its points, else several would make the same features.
     """
-    if precision == "ieee" and dtype == torch.float32:
-        columns = _power(hidden, 256)
-        return Layer(64 if columns == 256 else 128, columns, 16, 8, 1)
-    size, new = dtype.itemsize, hopper(device)
+    size, new, limit = dtype.itemsize, hopper(device), shared(device)
+    if size == 4 and precision == "ieee":
+        columns = _power(hidden, 256 if blocks <= 6 and blocks * 2**14 <= limit - 2**13 else 128)
+        return Layer(32 if columns == 256 else 64, columns, 16, 8, 2)
     columns = _power(hidden, 256 if new else 128)
     lanes = _lanes(scales, 64 // size)
     held = blocks * -(-scales // lanes) * lanes * columns * size
     if hold:
-        each, tile = (4 if size == 4 else 1) * columns, 4096  # of the result on its way out; what is loaded ahead
-        if new and held + 64 * each <= shared(device) // 2 - 1024:
+        each, tile = (1 if new and size == 2 else size) * columns, 2**12  # the result on its way out; what is loaded ahead
+        if new and held + 64 * each <= limit // 2 - 2**10:
             return Layer(64, columns, lanes, 4, 1, 2 * multiprocessors(device))
-        if held + 128 * each + tile <= shared(device):
+        if held + 128 * each + tile <= limit:
             return Layer(128, columns, lanes, 8, 2, (1 if new or lanes > 16 else 2) * multiprocessors(device))
-    if new:
-        while 2 * blocks * lanes * columns * size > 200 * 1024:
-            lanes, columns = (lanes // 2, columns) if lanes > 16 else (lanes, columns // 2)
+    while new and 2 * blocks * lanes * columns * size > 200 * 2**10:
+        lanes, columns = (lanes // 2, columns) if lanes > 16 else (lanes, columns // 2)
     return Layer(128, columns, lanes, 8, 2)
 
 
 def linear_weights(
     device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int
 ) -> Layer:
-    """Of gradients by a layer's weight, ``blocks`` of ``scales`` columns together; counted."""
-    columns = _power(hidden, 256)
-    if precision == "ieee" and dtype == torch.float32:
-        return Layer(32, columns, 16, 8, 1)
-    lanes = 16 if blocks > 3 and not hopper(device) else _lanes(scales, 32)
-    return Layer(64, columns, lanes, 8, 2) if dtype.itemsize == 2 else Layer(32, columns, lanes, 8, 1)
+    """Of gradients by a layer's weight, ``blocks`` of ``scales`` columns together; counted.
+
+    With two stages, tf32 of 9.0 copies 4 bytes at a time: there, several small programs hide what loads take.
+    """
+    if dtype.itemsize == 4 and precision == "ieee":
+        return Layer(16, _power(hidden, 256), 16, 8, 2)
+    new = hopper(device)
+    lanes = 16 if blocks > 3 and not new else _lanes(scales, 32)
+    if dtype.itemsize == 2:
+        return Layer(64, _power(hidden, 256), lanes, 8, 2)
+    return Layer(32, _power(hidden, 128), lanes, 4 if new else 8, 1 if new else 2)
 
 
 def linear_slopes(
     device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int
 ) -> Layer:
     """Of gradients by coordinates through a layer, ``blocks`` of ``scales`` columns together; counted."""
-    if precision == "ieee" and dtype == torch.float32:
-        return Layer(128, 16, _lanes(scales, 32), 8, 1)
-    if dtype == torch.float32:
-        return Layer(128, 32, _lanes(scales, 32), 8, 1)
-    return Layer(128, _power(hidden, 64) if hopper(device) else _power(hidden, 32), _lanes(scales, 32), 8, 2)
+    lanes = _lanes(scales, 32)
+    if dtype.itemsize == 2:
+        return Layer(128, _power(hidden, 64 if hopper(device) else 32), lanes, 8, 2)
+    return Layer(64, 16, lanes, 4, 2) if precision == "ieee" else Layer(64, 32, lanes, 4, 1)
 
 
 def harmonics(device: torch.device, degrees: int) -> Tile:
@@ -239,12 +242,12 @@ def largest_score(device: torch.device) -> Tile:
 
 def attend(device: torch.device, width: int, precision: str) -> Attention:
     """Of means of embeddings of so many columns; more sites or points spill, since a thread has many points."""
-    return Attention(64 if precision == "ieee" else 128, 16, _columns(width), 8, 1 if precision == "ieee" else 2)
+    return Attention(64 if precision == "ieee" else 128, 16, _columns(width), 8, 2)
 
 
 def attend_slopes(device: torch.device, precision: str) -> Attention:
     """Of their gradients by places and keys."""
-    return Attention(64, 64, 32, 8, 1 if precision == "ieee" else 2)
+    return Attention(64, 64, 16, 8, 1) if precision == "ieee" else Attention(64, 64, 32, 8, 2)
 
 
 def attend_embeddings(device: torch.device, width: int, precision: str) -> Attention:

@@ -24,7 +24,7 @@ from locenc.kernels.triton_activation import activate, slope
 from locenc.kernels.triton_coordinates import coordinates, split, to_degrees
 from locenc.kernels.triton_groups import by_last_phase, outer_constants, several, single
 from locenc.kernels.triton_launch import blocks, empty, input_precision, launch
-from locenc.kernels.triton_plan import plan
+from locenc.kernels.triton_plan import Plan, plan
 from locenc.kernels.triton_products import features, load_weight, packed_columns, packed_features
 from locenc.kernels.triton_waves import evaluate, evaluate_all, load_points
 from locenc.kernels.triton_weights import bias_gradient
@@ -288,7 +288,7 @@ def backward(
     layer = weight, bias, activation, parameter
     gradient = _before_activation(gradient, lonlat, frequencies, fields, amplitude, *layer)
     spec = plan(tuple(fields))
-    planes, table = coordinates(lonlat, spec.kind, spec.wide), split(frequencies, spec.wide)
+    planes, table = _tables(lonlat, frequencies, spec)
     slopes = triton_sinusoids_slopes.slopes(gradient, planes, table, frequencies, spec, amplitude, weight)
     return to_degrees(lonlat, spec.kind, slopes)
 
@@ -309,9 +309,15 @@ def backward_arguments(
     layer = weight, bias, activation, parameter
     gradient = _before_activation(gradient, lonlat, frequencies, fields, amplitude, *layer)
     spec = plan(tuple(fields))
-    planes, table = coordinates(lonlat, spec.kind, spec.wide), split(frequencies, spec.wide)
+    planes, table = _tables(lonlat, frequencies, spec)
     found = [triton_sinusoids_weights.gradient(gradient, planes, table, frequencies, spec, amplitude, weight)]
     return found if bias is None else [*found, bias_gradient(gradient)]
+
+
+def _tables(lonlat: Tensor, frequencies: Tensor, spec: Plan) -> tuple[Tensor, Tensor]:
+    """Coordinates and frequencies as the kernels load them: 8 bytes for each."""
+    planes = coordinates(lonlat, spec.kind, spec.wide, paired=True)
+    return planes, split(frequencies, spec.wide, paired=True)
 
 
 def _before_activation(gradient: Tensor, lonlat: Tensor, *arguments: Any) -> Tensor:
@@ -339,7 +345,7 @@ def _launch(
 ) -> None:
     """Fill ``out`` with the layer's columns, or with the gradient before the activation, of the one behind it."""
     spec = plan(tuple(fields))
-    planes, table = coordinates(lonlat, spec.kind, spec.wide), split(frequencies, spec.wide)
+    planes, table = _tables(lonlat, frequencies, spec)
     own, singles = several(spec), single(spec)
     largest = max((columns for _, columns, *_ in own), default=0)
     hidden, features = weight.shape

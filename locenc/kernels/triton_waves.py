@@ -21,9 +21,28 @@ def load_points(planes, n, rows, DIMENSIONS: tl.constexpr, WIDE: tl.constexpr):
     """Coordinates of a column of points, [points, 1] each: what `locenc.kernels.triton_coordinates` wrote."""
     found = ()
     here = rows < n
-    for plane in tl.static_range(DIMENSIONS if WIDE else 2 * DIMENSIONS):
-        found = found + (tl.load(planes + plane * n + rows, mask=here, other=0.0)[:, None],)
+    if planes.dtype.element_ty == tl.int64:
+        for plane in tl.static_range(DIMENSIONS):
+            found = found + halves(tl.load(planes + plane * n + rows, mask=here, other=0)[:, None])
+    else:
+        for plane in tl.static_range(DIMENSIONS if WIDE else 2 * DIMENSIONS):
+            found = found + (tl.load(planes + plane * n + rows, mask=here, other=0.0)[:, None],)
     return found
+
+
+@triton.jit
+def halves(both):
+    """The float32 numbers that stand in 8 bytes."""
+    return both.to(tl.int32).to(tl.float32, bitcast=True), (both >> 32).to(tl.int32).to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def load_frequencies(own, axis, width):
+    """Frequencies along an axis, high and low, where a phase's own begin in the first plane."""
+    if own.dtype.element_ty == tl.int64:
+        return halves(tl.load(own + axis * width))
+    else:
+        return tl.load(own + 2 * axis * width), tl.load(own + (2 * axis + 1) * width)
 
 
 @triton.jit
@@ -57,15 +76,16 @@ def evaluate(
             r, flip = wide(half_turns)
     else:
         if axis != OBLIQUE:
-            uh, ul = tl.load(own + 2 * axis * width), tl.load(own + (2 * axis + 1) * width)
+            uh, ul = load_frequencies(own, axis, width)
             r, flip = along_axis(uh, ul, points[2 * axis], points[2 * axis + 1])
         else:
-            r, lo, flip = begin(tl.load(own), tl.load(own + width), points[0], points[1])
+            uh, ul = load_frequencies(own, 0, width)
+            r, lo, flip = begin(uh, ul, points[0], points[1])
             for d in tl.static_range(1, len(points) // 2):
-                uh, ul = tl.load(own + 2 * d * width), tl.load(own + (2 * d + 1) * width)
+                uh, ul = load_frequencies(own, d, width)
                 r, lo, flip = and_along(r, lo, flip, uh, ul, points[2 * d], points[2 * d + 1])
             if SHIFTED:
-                uh, ul = tl.load(own + len(points) * width), tl.load(own + (len(points) + 1) * width)
+                uh, ul = load_frequencies(own, len(points) // 2, width)
                 r, lo, flip = and_along(r, lo, flip, uh, ul, 1.0, 0.0)
             r += lo
     return sincos(r, flip)
@@ -139,8 +159,10 @@ def along_coordinate(
 ):
     """Gradient by a coordinate through a phase, summed over its scales: [points]; or 0."""
     if COORDINATE < DIMENSIONS and (PHASES[P][2] == OBLIQUE or PHASES[P][2] == COORDINATE):
-        plane = COORDINATE if WIDE else 2 * COORDINATE
-        u = tl.load(table + plane * width + indices(PHASES, P, lanes)).to(tl.float32)
+        if WIDE:
+            u = tl.load(table + COORDINATE * width + indices(PHASES, P, lanes)).to(tl.float32)
+        else:
+            u, _ = load_frequencies(table + indices(PHASES, P, lanes), COORDINATE, width)
         return tl.sum(by_phase * u[None, :], 1)
     else:
         return 0.0
