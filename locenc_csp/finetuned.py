@@ -12,6 +12,7 @@ from torch import nn
 
 import locenc
 from locenc import LocationEncoder
+from locenc._devices import home
 from locenc._files import read_json, write_bytes
 from locenc_csp.heads import HEADS, Head
 from locenc_csp.pretraining import ENCODER
@@ -59,10 +60,10 @@ def location_probabilities(
     encoder: nn.Module, head: Head, lonlat: NDArray[np.float64], *, batch_size: int = 8192
 ) -> NDArray[np.float32]:
     """P(class | location) of ``(N, 2)`` degrees, (N, K), in evaluation mode; modules must be in that mode."""
-    points = torch.from_numpy(lonlat)
+    points = torch.from_numpy(lonlat).to(home(head))
     parts = [head.probabilities(encoder(part)) for part in torch.split(points, batch_size)] if len(points) else []
-    empty = torch.zeros(0, head.out_features)
-    return torch.cat([*parts, empty]).numpy()
+    empty = torch.zeros(0, head.out_features, device=points.device)
+    return torch.cat([*parts, empty]).cpu().numpy()
 
 
 def versions() -> dict[str, str]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 import locenc
 from locenc import LocationEncoder
+from locenc._devices import home, resolve
 from locenc._files import only_one, write_text
 from locenc_csp import negatives
 from locenc_csp.datasets.splits import stratified_subset
@@ -115,10 +116,11 @@ def _run(recipe: Finetune, progress: bool) -> dict[str, Any]:
             f"no row to choose among {len(ways)} candidates: none has role 'val' in {recipe.split!r}, a label and a "
             "location. Add such rows, or name one mode and one learning rate"
         )
-    start = _encoder(recipe)
+    device = resolve(recipe.device)
+    start = _encoder(recipe).to(device)
     trained = []
     for mode, lr in ways:
-        encoder, head = copy.deepcopy(start), _head(recipe, start.dim, len(task.labels.classes))
+        encoder, head = copy.deepcopy(start), _head(recipe, start.dim, len(task.labels.classes)).to(device)
         _train(encoder, head, table, task, recipe, mode=mode, lr=lr, progress=progress)
         trained.append((Candidate(mode, lr, _top1(encoder, head, table, task)), encoder, head))
     chosen, encoder, head = max(trained, key=lambda one: one[0].val_top1 or 0.0)
@@ -146,7 +148,9 @@ def _train(
     progress: bool,
 ) -> None:
     """Train the head alone on fixed embeddings, or encoder and head together."""
-    lonlat, codes = torch.from_numpy(table.lonlat[task.train]), torch.from_numpy(task.labels.codes[task.train])
+    device = home(head)
+    lonlat = torch.from_numpy(table.lonlat[task.train]).to(device)
+    codes = torch.from_numpy(task.labels.codes[task.train]).to(device)
     sampler = negatives.sphere()
     frozen = mode == "frozen"
     encoder.requires_grad_(not frozen).train(not frozen)
@@ -200,7 +204,7 @@ def _identity(recipe: Finetune) -> dict[str, Any]:
     if not recipe.table.is_file():
         raise FileNotFoundError(f"no table at {recipe.table}: expected a Parquet file with id, lon, lat, label, split")
     settings = json.loads(json.dumps(dataclasses.asdict(recipe), default=str))
-    for name in ("table", "out"):
+    for name in ("table", "out", "device"):
         del settings[name]
     identity = {"recipe": settings, "table": table_hash(recipe.table)}
     if recipe.pretrained is not None:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from locenc._files import explained, write_bytes, write_text
+from locenc_csp.losses import Losses, numbers
 from locenc_csp.recipes import Schedule
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
@@ -45,7 +46,9 @@ def fit(
     ----------
     step : callable
         ``step(rows, generator) -> (loss, terms)``: the loss of a batch, and its terms as scalars for the log. Every
-        random draw must come from the generator or from torch's global one, which is seeded for the step.
+        random draw must come from the generator or from torch's global one, which is seeded for the step. Rows and
+        generator are on the device of the model's parameters. The host looks at losses when they are logged, saved or
+        validated, and does not wait for the device in between.
     model : Module
         Its parameters with ``requires_grad`` are trained, by AdamW with a one-cycle learning rate.
     rows : Tensor
@@ -69,12 +72,13 @@ def fit(
     ValueError
         If there are no rows, a checkpoint is damaged, or it belongs to another run.
     FloatingPointError
-        If the loss is not finite; the last checkpoint is kept.
+        If a loss is found not to be finite, when they are looked at; the last checkpoint is kept.
     OSError
         If a checkpoint cannot be written; the one before stays whole.
     """
-    plan = _Plan(rows, schedule)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    device = parameters[0].device
+    plan = _Plan(rows.to(device), schedule)
     groups = [{"params": [one for one in parameters if one.ndim]}]
     if scalars := [one for one in parameters if not one.ndim]:  # learned temperatures: none pulls them to 1
         groups.append({"params": scalars, "weight_decay": 0.0})  # type: ignore[dict-item]
@@ -82,8 +86,7 @@ def fit(
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.lr, total_steps=plan.num_steps + 1)
     state = _Checkpoint(folder, model, optimiser, rate, dict(fingerprint or {}))
     start = state.load()
-    log = _Metrics(folder, start)
-    device = parameters[0].device
+    log, losses = _Metrics(folder, start), Losses(schedule.log_every)
 
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -92,32 +95,34 @@ def fit(
         try:
             for number, batch in plan.batches(start):
                 torch.manual_seed(_key(schedule.seed, 1, number))
-                loss, terms = step(batch, torch.Generator().manual_seed(_key(schedule.seed, 2, number)))
-                if not bool(loss.isfinite()):
-                    raise FloatingPointError(
-                        f"the loss is {loss.item()} at step {number}: lower the learning rate ({schedule.lr:g}) or "
-                        "look for unusual values in the features"
-                    )
+                loss, terms = step(batch, torch.Generator(device).manual_seed(_key(schedule.seed, 2, number)))
+                losses.keep(loss)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 nn.utils.clip_grad_norm_(parameters, schedule.max_grad_norm)
                 optimiser.step()
                 done = number + 1
-                if done % schedule.log_every == 0 or done == plan.num_steps:
-                    values = {"loss": loss, **{f"loss_{name}": value for name, value in terms.items()}}
+                logs, saves = (
+                    done % every == 0 or done == plan.num_steps for every in (schedule.log_every, schedule.save_every)
+                )
+                ends = validate is not None and done % plan.steps_per_epoch == 0
+                if logs or saves or ends:
+                    losses.look(number)
+                if logs:
+                    values = numbers({"loss": loss, **{f"loss_{name}": value for name, value in terms.items()}})
                     log.write(
                         done,
                         epoch=number // plan.steps_per_epoch,
                         lr=float(rate.get_last_lr()[0]),
-                        **{name: float(value.detach()) for name, value in values.items()},
+                        **values,
                         samples_per_second=log.rate(done, len(batch)),
                     )
-                    bar.set_postfix_str(f"loss {loss.item():.4f}", refresh=False)
+                    bar.set_postfix_str(f"loss {values['loss']:.4f}", refresh=False)
                 rate.step()
-                if validate is not None and done % plan.steps_per_epoch == 0:
+                if validate is not None and ends:
                     log.write(done, epoch=number // plan.steps_per_epoch, **_in_eval_mode(model, validate))
                 bar.update()
-                if done % schedule.save_every == 0 or done == plan.num_steps:
+                if saves:
                     state.save(done)
         except KeyboardInterrupt:
             if progress:
@@ -154,7 +159,8 @@ class _Plan:
             epoch, place = divmod(number, self.steps_per_epoch)
             if epoch != drawn:
                 generator = torch.Generator().manual_seed(_key(self.schedule.seed, 0, epoch))
-                order, drawn = self.rows[torch.randperm(len(self.rows), generator=generator)], epoch
+                shuffled = torch.randperm(len(self.rows), generator=generator)  # on the CPU: the same for all devices
+                order, drawn = self.rows[shuffled.to(self.rows.device)], epoch
             yield number, order[place * self.batch_size : (place + 1) * self.batch_size]
 
 

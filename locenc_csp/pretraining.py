@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import locenc
+from locenc._devices import resolve
 from locenc._files import only_one, write_text
 from locenc.registry import default_network
 from locenc_csp import negatives
 from locenc_csp.coordinate_queue import CoordinateQueue
 from locenc_csp.criterion import Criterion
 from locenc_csp.datasets.table import PlaceTable, read_table
+from locenc_csp.device_rows import image_rows
 from locenc_csp.dual_encoder import DualEncoder
 from locenc_csp.features import FeatureMatrix, open_features
 from locenc_csp.learned_temperature import LearnedTemperature
@@ -67,20 +69,23 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
     rows, held_out = _pairs(table, recipe)
     model, objective = _model(recipe, features, rows)
     criterion = _criterion(recipe, objective)
-    lonlat = torch.from_numpy(table.lonlat)
+    device = resolve(recipe.device)
+    model.to(device), criterion.to(device)
+    lonlat = torch.from_numpy(table.lonlat).to(device)
     sampler = negatives.make(recipe.negatives, lonlat=table.lonlat[rows], min_km=recipe.min_negative_km)
-    image_of = _pairing(len(table), rows, recipe)
+    images_of = image_rows(features, _pairing(len(table), rows, recipe), device)
 
     def step(batch: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        places, images = lonlat[batch], features.rows(image_of[batch.numpy()])
+        places, images = lonlat[batch], images_of(batch)
         random = sampler(places, recipe.num_negatives, generator) if objective.needs_negatives else None
-        return criterion(model, places, images, random)  # type: ignore[no-any-return]
+        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
+            return criterion(model, places, images, random)  # type: ignore[no-any-return]
 
     def validate() -> dict[str, float]:
         if len(held_out) == 0:
             return criterion.values()
-        places = lonlat[held_out]
-        location, image, _, _ = model(places, features.rows(held_out))
+        places = lonlat[torch.from_numpy(held_out).to(device)]
+        location, image, _, _ = model(places, features.rows(held_out).to(device))
         found = retrieval(location, image, places)
         return {**criterion.values(), **{f"validation_{name}": value for name, value in found.items()}}
 
@@ -168,7 +173,7 @@ def _criterion(recipe: Pretrain, objective: Objective) -> Criterion:
 def _fingerprint(recipe: Pretrain) -> dict[str, Any]:
     """Everything that decides the weights: the recipe but its paths and intervals, and hashes of the data."""
     settings = dataclasses.asdict(recipe)
-    for name in ("table", "features", "out"):
+    for name in ("table", "features", "out", "device"):
         del settings[name]
     for name in ("save_every", "log_every"):
         del settings["schedule"][name]
