@@ -4,8 +4,6 @@ A case is a position encoder with its options, what is asked of it, and in which
 the shapes of an architecture; new operators join by the encoders that use them.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor
 
 import locenc
+from benchmarks.card import tf32
 from locenc import kernels
 from locenc.kernels import activations, triton_shapes
 from locenc.kernels.operator import Operator
@@ -94,7 +93,7 @@ class Case(NamedTuple):
         lonlat, gradient : Tensor, optional
             Other coordinates and gradients than contiguous float64 and features'.
         """
-        dtype, tf32 = PRECISIONS.get(self.precision) or (getattr(torch, self.precision), False)
+        dtype, allowed = PRECISIONS.get(self.precision) or (getattr(torch, self.precision), False)
         lonlat = torch.zeros(POINTS, 2, dtype=torch.float64) if lonlat is None else lonlat
         operator, arguments = call(self.encoder, dtype)
         if self.width:
@@ -104,7 +103,7 @@ class Case(NamedTuple):
         if gradient is None:
             gradient = torch.empty(len(lonlat), operator._columns(*arguments), dtype=arguments[-1])
         module = modules(operator)
-        with recording() as found, triton_shapes.architecture(divmod(capability, 10)), _tf32(tf32):
+        with recording() as found, triton_shapes.architecture(divmod(capability, 10)), tf32(allowed):
             if self.what.endswith("gradient"):
                 module.backward(gradient, lonlat, *arguments)
             elif self.what.endswith("learned"):
@@ -168,14 +167,3 @@ def modules(operator: Operator) -> Any:
     """An operator's Triton kernels, or None where there are none yet."""
     name = operator._modules["triton"]
     return import_module(name) if find_spec(name) else None
-
-
-@contextmanager
-def _tf32(allowed: bool) -> Iterator[None]:
-    """Whether torch takes TF32 for products of float32 matrices."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before

@@ -10,6 +10,8 @@ import numpy as np
 from benchmarks.report import shown
 
 Call = Callable[[], object]
+#: Seconds a call takes, over so many in a row.
+Measure = Callable[[Call, int], float]
 
 #: A sample is as many calls in a row as take this long: clocks are coarse.
 SAMPLE = 1e-3
@@ -58,6 +60,14 @@ class Timings:
         return _spread(np.array(self.seconds[than]) / np.array(self.seconds[case]))
 
 
+def on_the_host(call: Call, calls: int) -> float:
+    """Measure calls that end when their work has ended."""
+    start = time.perf_counter()
+    for _ in range(calls):
+        call()
+    return (time.perf_counter() - start) / calls
+
+
 def interleave(
     cases: Mapping[str, Call],
     *,
@@ -65,6 +75,7 @@ def interleave(
     rounds: int | None = None,
     sample: float = SAMPLE,
     before: Call | None = None,
+    measure: Measure = on_the_host,
 ) -> Timings:
     """Time cases in turn.
 
@@ -80,13 +91,15 @@ def interleave(
         A call that is shorter (seconds) is repeated within its turn, and the mean counts.
     before : callable, optional
         Is called before each turn; its time does not count.
+    measure : callable
+        How calls are timed.
 
     Returns
     -------
     Timings
         The first round, which warms up, is left out.
     """
-    calls = {name: _warm_up(call, sample) for name, call in cases.items()}
+    calls = {name: _warm_up(call, sample, measure) for name, call in cases.items()}
     found: dict[str, list[float]] = {name: [] for name in cases}
     enabled = gc.isenabled()
     gc.disable()
@@ -98,7 +111,7 @@ def interleave(
             for name, call in cases.items():
                 if before is not None:
                     before()
-                found[name].append(_sample(call, calls[name]))
+                found[name].append(measure(call, calls[name]))
             done += 1
     finally:
         if enabled:
@@ -106,21 +119,13 @@ def interleave(
     return Timings(found)
 
 
-def _warm_up(call: Call, sample: float) -> int:
+def _warm_up(call: Call, sample: float, measure: Measure) -> int:
     """How many calls in a row take that long."""
     call()  # may compile
     calls = 1
-    while calls * _sample(call, calls) < sample:
+    while calls * measure(call, calls) < sample:
         calls *= 2
     return calls
-
-
-def _sample(call: Call, calls: int) -> float:
-    """Seconds a call, over so many in a row."""
-    start = time.perf_counter()
-    for _ in range(calls):
-        call()
-    return (time.perf_counter() - start) / calls
 
 
 def _spread(values: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> Spread:

@@ -57,6 +57,14 @@ def test_short_calls_are_repeated() -> None:
     assert len(calls) > 10
 
 
+def test_another_clock() -> None:
+    ticks = iter(range(1, 100))
+    timings = timing.interleave(
+        {"a": lambda: None}, rounds=3, sample=4.0, measure=lambda call, calls: next(ticks) / calls
+    )
+    assert timings.seconds["a"] == [5 / 8, 6 / 8, 7 / 8]  # samples of 1, 2, 4 calls took 1, 2 and 3 seconds
+
+
 # The gate
 
 
