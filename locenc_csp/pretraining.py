@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from locenc_csp.device_rows import image_rows
 from locenc_csp.dual_encoder import DualEncoder
 from locenc_csp.features import FeatureMatrix, open_features
 from locenc_csp.learned_temperature import LearnedTemperature
-from locenc_csp.loop import fit
+from locenc_csp.loop import Step, fit
 from locenc_csp.objectives import Objective
 from locenc_csp.projection import FrozenProjection
 from locenc_csp.recipes import Encoder, Pretrain
@@ -73,13 +74,15 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
     model.to(device), criterion.to(device)
     lonlat = torch.from_numpy(table.lonlat).to(device)
     sampler = negatives.make(recipe.negatives, lonlat=table.lonlat[rows], min_km=recipe.min_negative_km)
-    images_of = image_rows(features, _pairing(len(table), rows, recipe), device)
-
-    def step(batch: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        places, images = lonlat[batch], images_of(batch)
-        random = sampler(places, recipe.num_negatives, generator) if objective.needs_negatives else None
-        with torch.autocast(device.type, torch.bfloat16, enabled=recipe.bfloat16):
-            return criterion(model, places, images, random)  # type: ignore[no-any-return]
+    step = make_step(
+        model,
+        criterion,
+        lonlat,
+        image_rows(features, _pairing(len(table), rows, recipe), device),
+        sampler=sampler,
+        num_negatives=recipe.num_negatives,
+        bfloat16=recipe.bfloat16,
+    )
 
     def validate() -> dict[str, float]:
         if len(held_out) == 0:
@@ -104,6 +107,44 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
         model.location.save_pretrained(recipe.out / ENCODER)  # type: ignore[operator]
         write_text(recipe.out / RECIPE, json.dumps(dataclasses.asdict(recipe), indent=2, default=str) + "\n")
     return recipe.out / ENCODER
+
+
+def make_step(
+    model: DualEncoder,
+    criterion: Criterion,
+    lonlat: Tensor,
+    images_of: Callable[[Tensor], Tensor],
+    *,
+    sampler: negatives.Sampler,
+    num_negatives: int = 1,
+    bfloat16: bool = False,
+) -> Step:
+    """Make the step of pre-training: all that it reads is where the model is, so that the host need not wait for it.
+
+    Parameters
+    ----------
+    model, criterion : Module
+        Of the embeddings, and of the loss.
+    lonlat : Tensor (N, 2)
+        (longitude, latitude) in degrees.
+    images_of : callable
+        From rows (B,) to image features (B, F).
+    sampler : Sampler
+        Of random locations, if the objective needs them. (Those that must lie somewhere are looked at by the host.)
+    num_negatives : int
+        How many for each pair.
+    bfloat16 : bool
+        Whether matrices are multiplied in bfloat16.
+    """
+    needs_negatives, device = criterion.objective.needs_negatives, lonlat.device.type
+
+    def step(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        places, images = lonlat[rows], images_of(rows)
+        random = sampler(places, num_negatives, generator) if needs_negatives else None
+        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            return criterion(model, places, images, random)  # type: ignore[no-any-return]
+
+    return step
 
 
 def build_encoder(recipe: Encoder, *, seed: int) -> locenc.LocationEncoder:
