@@ -191,15 +191,20 @@ def harmonics_pull_back(device: torch.device, degrees: int) -> Tile:
     return Tile((512 if degrees <= 256 else 256) // lanes, lanes, 4)
 
 
-def harmonics_linear(device: torch.device, dtype: torch.dtype, precision: str, hidden: int, degrees: int) -> Layer:
-    """Of spherical harmonics with a layer, ``scales`` orders in a block: 8, so that few lanes idle; counted."""
+def harmonics_linear(
+    device: torch.device, dtype: torch.dtype, precision: str, hidden: int, degrees: int, *, slope: bool
+) -> Layer:
+    """Of spherical harmonics with a layer, ``scales`` orders in a block: 8, so that few lanes idle; counted.
+
+    ``slope``: of the slopes of the activation, for which a program has a tile of gradients as well.
+    """
     columns = max(16, triton.next_power_of_2(hidden))
     if degrees > 256:  # float64
         return Layer(64, min(64, columns), 8, 8, 1)
     if precision == "ieee" and dtype == torch.float32:
         return Layer(64, min(128, columns), 8, 8, 1)
     if capability(device)[0] in (9, 10):
-        return Layer(128, min(256, columns), 8, 8, 2)
+        return Layer(128, min(128 if slope else 256, columns), 8, 8, 2)
     return Layer(64, min(128, columns), 8, 8, 2)  # with twice the points, Triton 3.6 spills
 
 
