@@ -293,7 +293,9 @@ def _launch(
 ) -> None:
     """Fill ``out`` with the layer's columns, or with the gradient before the activation, of the one behind it."""
     precision = input_precision(weight.dtype)
-    tile = triton_shapes.harmonics_linear(lonlat.device, weight.dtype, precision, len(weight), len(scale))
+    tile = triton_shapes.harmonics_linear(
+        lonlat.device, weight.dtype, precision, len(weight), len(scale), slope=gradient is not None
+    )
     table = triton_legendre.tables(scale)
     packed, padded = pack(weight, len(scale), tile.scales, tile.columns)
     given = out if gradient is None else gradient
