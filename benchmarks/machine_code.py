@@ -146,6 +146,7 @@ def key(launch: Launch) -> tuple[Any, ...]:
         repr(attributes),
         launch.warps,
         launch.stages,
+        launch.registers,
     )
 
 
@@ -166,7 +167,8 @@ class _Source(ASTSource):  # type: ignore[misc]
 def compiled(launch: Launch, capability: int, *, fused: bool = False) -> Code:
     """Compile a launch for a compute capability such as 90; ``fused``: let products and sums be fused anywhere."""
     source = _Source(launch.kernel, *signature(launch))
-    options = {"num_warps": launch.warps, "num_stages": launch.stages, "enable_fp_fusion": fused}
+    options = {"num_warps": launch.warps, "num_stages": launch.stages, "maxnreg": launch.registers}
+    options["enable_fp_fusion"] = fused
     program = triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "kernel.cubin"

@@ -28,8 +28,9 @@ ROWS = [
     | {f"locenc.kernels.triton_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
     | {f"locenc.kernels.triton_{name}_linear" for name in ("sinusoids", "harmonics")},
     {f"locenc.kernels.triton_{name}" for name in ("outer", "legendre", "weights", "frequencies")}
-    | {f"locenc.kernels.triton_{name}" for name in ("groups", "products", "sinusoids_slopes", "sinusoids_weights")},
-    {f"locenc.kernels.triton_{name}" for name in ("waves", "plan", "coordinates", "activation")},
+    | {f"locenc.kernels.triton_{name}" for name in ("groups", "products", "sinusoids_slopes", "sinusoids_weights")}
+    | {"locenc.kernels.triton_site_slopes"},
+    {f"locenc.kernels.triton_{name}" for name in ("waves", "plan", "coordinates", "activation", "scores")},
     {f"locenc.kernels.triton_{name}" for name in ("launch", "shapes", "sincos", "exp")},
     {f"locenc.kernels.numba_{name}" for name in ("single_scale", "sphere", "exp", "distances", "hilbert")}
     | {"locenc.kernels.sinusoid_plan", "locenc.kernels.panels"},

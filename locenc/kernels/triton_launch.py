@@ -21,6 +21,8 @@ class Launch(NamedTuple):
         Compile-time parameters.
     warps, stages : int
         Warps of a program, and stages of its pipelined loops.
+    registers : int, optional
+        A thread's, at most. The assembler else spills a few so that one more program fits.
     """
 
     kernel: Any
@@ -28,6 +30,7 @@ class Launch(NamedTuple):
     constants: dict[str, Any]
     warps: int
     stages: int
+    registers: int | None = None
 
 
 _recorded: list[Launch] | None = None
@@ -45,7 +48,13 @@ def recording() -> Iterator[list[Launch]]:
 
 
 def launch(
-    kernel: Any, grid: tuple[int, ...], *arguments: Any, warps: int = 4, stages: int = 1, **constants: Any
+    kernel: Any,
+    grid: tuple[int, ...],
+    *arguments: Any,
+    warps: int = 4,
+    stages: int = 1,
+    registers: Any = None,
+    **constants: Any,
 ) -> None:
     """Start a kernel, unless its grid is empty.
 
@@ -57,7 +66,7 @@ def launch(
         Number of programs along up to three axes.
     *arguments : Tensor, int or float
         In the order of the parameters; the first is a tensor, on whose device and current stream the kernel runs.
-    warps, stages : int
+    warps, stages, registers : int
         As in `Launch`.
     **constants
         Compile-time parameters.
@@ -68,13 +77,14 @@ def launch(
     default: the reduction of phases must not depend on it, though it is written to be right either way.
     """
     if _recorded is not None:
-        _recorded.append(Launch(kernel, arguments, constants, warps, stages))
+        _recorded.append(Launch(kernel, arguments, constants, warps, stages, registers))
         return
     if 0 in grid:
         return
     device = arguments[0].device
     with torch.cuda.device(device) if device.type == "cuda" else nullcontext():
-        kernel[grid](*arguments, **constants, num_warps=warps, num_stages=stages, enable_fp_fusion=False)
+        options = {"num_warps": warps, "num_stages": stages, "maxnreg": registers, "enable_fp_fusion": False}
+        kernel[grid](*arguments, **constants, **options)
 
 
 def empty(shape: tuple[int, ...], like: Tensor, dtype: torch.dtype) -> Tensor:

@@ -233,11 +233,7 @@ class Attention(NamedTuple):
     def constants(self, precision: str) -> dict[str, Any]:
         """What a launch takes, with how products are made."""
         sizes = {"POINTS": self.points, "SITES": self.sites, "COLUMNS": self.columns}
-        return {**sizes, "PRECISION": precision, "warps": self.warps, "stages": self.stages}
-
-
-def _columns(width: int) -> int:
-    return max(16, min(128, triton.next_power_of_2(width)))
+        return {**sizes, "PRECISION": precision, "warps": self.warps, "stages": self.stages, "registers": 255}
 
 
 def largest_score(device: torch.device) -> Tile:
@@ -247,14 +243,14 @@ def largest_score(device: torch.device) -> Tile:
 
 def attend(device: torch.device, width: int, precision: str) -> Attention:
     """Of means of embeddings of so many columns; more sites or points spill, since a thread has many points."""
-    return Attention(64 if precision == "ieee" else 128, 16, _columns(width), 8, 2)
+    return Attention(64 if precision == "ieee" else 128, 16, _power(width, 128), 8, 2)
 
 
 def attend_slopes(device: torch.device, precision: str) -> Attention:
     """Of their gradients by places and keys."""
-    return Attention(64, 64, 16, 8, 1) if precision == "ieee" else Attention(64, 64, 32, 8, 2)
+    return Attention(64, 64, 32, 8, 1 if precision == "ieee" else 2)
 
 
 def attend_embeddings(device: torch.device, width: int, precision: str) -> Attention:
     """Of their gradients by embeddings; with two stages, tf32 of 9.0 copies 4 bytes at a time."""
-    return Attention(32, 64, _columns(width), 8, 1)
+    return Attention(32, 64, _power(width, 128), 8, 1)
