@@ -51,7 +51,8 @@ def points_kernel(lonlat, out, n, along, across, POINTS: tl.constexpr):
     own = out + rows * FIELDS
     store_pair(own + LON, lon / 180.0, here)
     store_pair(own + LOG, log, here)
-    tl.store(own + PART, tl.where(lat < 0.0, down, -down).to(tl.float32), mask=here)
+    south = sin_lat.to(tl.float32) < 0.0  # as `load_latitude` will see it: the smallest are 0
+    tl.store(own + PART, tl.where(south, down, -down).to(tl.float32), mask=here)
     tl.store(own + SIN_LAT, sin_lat.to(tl.float32), mask=here)
     tl.store(own + COS_LAT, cos_lat.to(tl.float32), mask=here)
 
@@ -129,7 +130,7 @@ def powers(points, table, rows, n, exponents, orders, DEGREES: tl.constexpr, PIT
     k = tl.load(table + 2 * DEGREES * PITCH + orders).to(tl.int32)[None, :]
     factor = exponents.to(tl.float32)[None, :]
     q = tl.fma(factor, high, ROUNDING)
-    r = tl.fma(factor, high, ROUNDING - q) + factor * low
+    r = tl.fma(factor, low, tl.fma(factor, high, ROUNDING - q))
     p = tl.fma(r, 0.00015353258, 0.0013399004)
     p = tl.fma(r, p, 0.009618438602)
     p = tl.fma(r, p, 0.055503321624)
