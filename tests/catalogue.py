@@ -65,9 +65,9 @@ def by_triton() -> bool:
     return _implementation == "triton"
 
 
-def few(count: int) -> int:
-    """As many points, or fewer where kernels are interpreted."""
-    return min(count, 40) if by_triton() and interpreted() else count
+def few(count: int, most: int = 40) -> int:
+    """So many points, or fewer where kernels are interpreted."""
+    return min(count, most) if by_triton() and interpreted() else count
 
 
 def small(name: str, **options: object) -> dict[str, Any]:

@@ -297,15 +297,17 @@ def test_within_a_cell_nothing_changes(name: str) -> None:
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in PIECEWISE])
 @pytest.mark.parametrize(("dtype", "rtol"), [(torch.float64, 1e-9), (torch.float32, 1e-6)])
 def test_slopes_agree_with_the_formula(name: str, dtype: torch.dtype, rtol: float) -> None:
-    few = {key: value for key, value in {"num_scales": 5, "num_degrees": 12}.items() if key in OPTIONS[name]}
-    options = small(name) if name in TRAINED else {**fine(name)[0], **few}
+    less = {key: value for key, value in {"num_scales": 5, "num_degrees": 12}.items() if key in OPTIONS[name]}
+    options = small(name) if name in TRAINED else {**fine(name)[0], **less}
     encoder = position_encoder(name, **options, dtype=dtype).to(dtype)
     for point in [(2.3522, 48.8566), (180.0, 90.0), (-180.0, -31.5), (0.0, 0.0), (-133.25, -90.0)]:
-        lonlat = places(point)
-        slopes = torch.autograd.functional.jacobian(encoder, lonlat)
+        lonlat = places(point, requires_grad=True)
+        features = encoder(lonlat)
+        columns = np.unique(np.linspace(0, encoder.out_dim - 1, few(encoder.out_dim, 5)).astype(int))
+        slopes = torch.stack([torch.autograd.grad(features[i], lonlat, retain_graph=True)[0] for i in columns])
         exact = formulas.slopes(name, point, weights=weights(encoder), **options)
         # Sums over learned tensors round more often than a product of two sinusoids.
-        assert_within(slopes, exact, (5 if name in TRAINED else 1) * rtol * np.abs(exact).max())
+        assert_within(slopes, exact[columns], (5 if name in TRAINED else 1) * rtol * np.abs(exact).max())
 
 
 def test_slopes_are_the_same_a_turn_away(encoder) -> None:
