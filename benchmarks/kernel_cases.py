@@ -22,7 +22,6 @@ from locenc.kernels.triton_launch import Launch, recording
 
 #: Points of a call: as alignment goes, any multiple of 16 is like any other.
 POINTS = 4096
-DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 WIDTHS = (256, 512, 1024)
 
 FINE = {"min_radius": 1e-6}  # radians: 2^20 half turns
@@ -55,6 +54,10 @@ FUSED = {kernels.sinusoids: kernels.sinusoids_linear, kernels.spherical_harmonic
 #: What is fused, and how its products are made: dtype of weight and result, and whether TF32 is allowed.
 PRECISIONS = {"float32": (torch.float32, False), "tf32": (torch.float32, True), "bfloat16": (torch.bfloat16, False)}
 PARTS = ("layer", "layer, gradient", "layer, learned")
+#: Encoders with all scales; those of which every width is taken; those whose frequencies' gradients are.
+LARGE = [name for name in ENCODERS if "64" in name or name in ("dfs 16", "nerf 16", "geoclip 256", "harmonics 40")]
+MAIN = ("sphereC 64", "sphereM+ 64", "harmonics 40")
+LEARNED = ("sphereM 64", "theory 64", "dfs 16", "rff 64", "geoclip 256", "voronoi")
 
 
 class Case(NamedTuple):
@@ -114,23 +117,28 @@ class Case(NamedTuple):
 
 
 def every() -> list[Case]:
-    """All cases."""
+    """All cases: gradients in other numbers, and layers of other widths, for some encoders."""
     found = []
     for encoder in ENCODERS:
         operator, _ = call(encoder, torch.float32)
         if (module := modules(operator)) is None:
             continue
-        parts = ["encode", "gradient", *(["learned"] if hasattr(module, "backward_arguments") else [])]
-        found += [Case(encoder, part, str(dtype).removeprefix("torch.")) for part in parts for dtype in DTYPES]
+        found += [Case(encoder, "encode", dtype) for dtype in ("float32", "bfloat16", "float16")]
+        found += [Case(encoder, "gradient", dtype) for dtype in ("float32", *(["bfloat16"] if encoder in MAIN else []))]
+        if hasattr(module, "backward_arguments") and encoder in LEARNED:
+            found.append(Case(encoder, "learned", "float32"))
+        if encoder == "voronoi":
+            found += [Case(encoder, part, "tf32") for part in ("encode", "gradient", "learned")]
         if operator in FUSED and modules(FUSED[operator]) is not None:
-            found += [Case(encoder, part, own, width) for width in WIDTHS for part in PARTS for own in PRECISIONS]
+            widths, parts = (WIDTHS if encoder in MAIN else (512,)), (PARTS if encoder in LARGE else PARTS[:1])
+            found += [Case(encoder, part, own, width) for width in widths for part in parts for own in PRECISIONS]
     return found
 
 
 def few() -> list[Case]:
     """A case of every kind of code, of the larger encoders: what a test can compile in minutes."""
-    large = [name for name in ENCODERS if "64" in name or name in ("nerf 16", "geoclip 256", "wrap", "xyz")]
-    found = [Case(name, part, "float32") for name in (*large, "dfs 16") for part in ("encode", "gradient")]
+    names = [name for name in [*LARGE, "wrap", "xyz"] if name != "harmonics 40"]
+    found = [Case(name, part, "float32") for name in names for part in ("encode", "gradient")]
     found += [Case(name, "encode", "bfloat16") for name in ("sphereM+ 64", "dfs 64", "theory 64", "rff 64")]
     found += [Case("sphereM+ 64", "encode", "float16"), Case("sphereM+ 64", "gradient", "bfloat16")]
     found += [Case(name, "learned", "float32") for name in ("sphereM 64", "theory 64", "rff 64")]
@@ -142,8 +150,8 @@ def few() -> list[Case]:
     found += [Case("sphereM+ 64", "layer", own, 512) for own in PRECISIONS]
     found += [Case("dfs 16", part, own, 512) for part in PARTS for own in ("float32", "bfloat16")]
     found += [Case("theory 64", "layer, gradient", "bfloat16", 512), Case("rff 64", "layer", "bfloat16", 512)]
-    there = {case.encoder for case in every()} if find_spec("triton") else set()
-    return [case for case in found if case.encoder in there and (not case.width or case in every())]
+    there = every()
+    return [case for case in found if case in there]
 
 
 @cache

@@ -192,7 +192,7 @@ def read(text: str) -> tuple[list[str], set[range]]:
     for line in text.splitlines():
         if found := re.match(r"(\.L_x_\d+):", line):
             labels[found[1]] = len(names)
-        elif found := re.match(r"\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]*)(.*)", line):
+        elif found := re.match(r"\s*/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Za-z0-9_.]*)(.*)", line):
             names.append(found[1])
             target = re.search(r"`\((\.L_x_\d+)\)", found[2]) if found[1].startswith("BRA") else None
             if target and labels.get(target[1], len(names)) < len(names) - 1:  # the code ends in a jump to itself

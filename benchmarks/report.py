@@ -41,10 +41,13 @@ class Report:
         One line.
     settings : dict
         What the numbers depend on besides the machine: threads, sizes.
+    counted : bool
+        Whether numbers are counted, not measured.
     """
 
-    def __init__(self, name: str, title: str, settings: dict[str, Any]) -> None:
+    def __init__(self, name: str, title: str, settings: dict[str, Any], *, counted: bool = False) -> None:
         self.name, self.title, self.settings = name, title, settings
+        self.verb = "counted" if counted else "measured"
         self.machine = machine.describe()
         self.tables: list[Table] = []
         self.targets: list[Target] = []
@@ -76,17 +79,19 @@ class Report:
     def markdown(self) -> str:
         """The whole report."""
         lines = [f"# {self.title}", "", f"Made by `python -m benchmarks.{self.name}`.", ""]
-        if self.settings.get("quick"):
+        if self.verb == "counted":
+            lines += ["Counted, not measured: no number here says how fast anything ran.", ""]
+        elif self.settings.get("quick"):
             lines += ["Sizes are those of `--quick`: no number here says how fast anything is.", ""]
         if self.targets:
             rows = [
                 (target.what, target.bound, f"{shown(target.measured)} {target.unit}".rstrip(), _verdict(target))
                 for target in self.targets
             ]
-            lines += _markdown(Table("Targets", ("what", "to reach", "measured", ""), rows, ""))
+            lines += _markdown(Table("Targets", ("what", "to reach", self.verb, ""), rows, ""))
         for table in self.tables:
             lines += _markdown(table)
-        lines += ["## Measured with", ""]
+        lines += [f"## {self.verb.title()} with", ""]
         settings = {**self.machine, **self.settings, "load at the end": machine.load()}
         lines += [f"- {name}: {shown(value)}" for name, value in settings.items()]
         lines += [f"- peer: {peer}" for peer in peers.asked.values()]
