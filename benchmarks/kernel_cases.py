@@ -21,7 +21,7 @@ from locenc.kernels.operator import Operator
 from locenc.kernels.triton_launch import Launch, recording
 
 #: Points of a call: as alignment goes, any multiple of 16 is like any other.
-POINTS = 4096
+POINTS = 2**20
 WIDTHS = (256, 512, 1024)
 
 FINE = {"min_radius": 1e-6}  # radians: 2^20 half turns
@@ -87,7 +87,7 @@ class Case(NamedTuple):
         return ", ".join(str(field) for field in self if field)
 
     def launches(self, capability: int, lonlat: Tensor | None = None, gradient: Tensor | None = None) -> list[Launch]:
-        """Record what it starts on cards of a compute capability such as 90.
+        """Record what it starts on cards of a compute capability such as 90; tensors are without memory.
 
         Parameters
         ----------
@@ -97,14 +97,15 @@ class Case(NamedTuple):
             Other coordinates and gradients than contiguous float64 and features'.
         """
         dtype, allowed = PRECISIONS.get(self.precision) or (getattr(torch, self.precision), False)
-        lonlat = torch.zeros(POINTS, 2, dtype=torch.float64) if lonlat is None else lonlat
+        lonlat = torch.empty(POINTS, 2, dtype=torch.float64, device="meta") if lonlat is None else lonlat
         operator, arguments = call(self.encoder, dtype)
         if self.width:
-            weight = torch.zeros(self.width, operator._columns(*arguments), dtype=dtype)
-            layer = (weight, torch.zeros(self.width, dtype=dtype), activations.LEAKY, 0.0)
+            weight = torch.empty(self.width, operator._columns(*arguments), dtype=dtype, device="meta")
+            layer = (weight, torch.empty(self.width, dtype=dtype, device="meta"), activations.LEAKY, 0.0)
             operator, arguments = FUSED[operator], (*arguments[:-1], *layer, dtype)
         if gradient is None:
-            gradient = torch.empty(len(lonlat), operator._columns(*arguments), dtype=arguments[-1])
+            shape = len(lonlat), operator._columns(*arguments)
+            gradient = torch.empty(shape, dtype=arguments[-1], device="meta")
         module = modules(operator)
         with recording() as found, triton_shapes.architecture(divmod(capability, 10)), tf32(allowed):
             if self.what.endswith("gradient"):
@@ -167,8 +168,8 @@ def call(encoder: str, dtype: torch.dtype) -> tuple[Operator, tuple[Any, ...]]:
 
     with mock.patch.object(Operator, "__call__", note), torch.no_grad():
         position.features(torch.zeros(1, 2, dtype=torch.float64), dtype)
-    (only,) = found
-    return only
+    ((operator, arguments),) = found
+    return operator, tuple(value.to("meta") if isinstance(value, Tensor) else value for value in arguments)
 
 
 def modules(operator: Operator) -> Any:
