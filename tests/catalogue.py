@@ -128,8 +128,12 @@ def expected(encoder: nn.Module, lonlat: Tensor, **options: object) -> np.ndarra
 
 
 def atol_of(name: str, dtype: torch.dtype, atol: float) -> float:
-    """How far features may be off: a layer norm after sums over sites costs float32 some digits."""
-    return max(5e-6, atol) if name == "spherical-voronoi" and dtype != torch.float64 else atol
+    """How far features may be off: a layer norm after sums over sites costs float32 digits, a recurrence too."""
+    if dtype == torch.float64:
+        return atol
+    if name == "spherical-harmonics" and by_triton():  # on the CPU the recurrence is float64
+        return max(1e-6, atol)
+    return max(5e-6, atol) if name == "spherical-voronoi" else atol
 
 
 def assert_within(actual: Tensor, expected: np.ndarray, atol: float) -> None:
