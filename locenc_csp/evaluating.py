@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from locenc._devices import resolve
 from locenc._files import atomic_write, write_text
 from locenc_csp._machine import machine
 from locenc_csp.calibration import (
@@ -79,7 +80,9 @@ def evaluate(recipe: Evaluate) -> dict[str, Any]:
     FileNotFoundError, ValueError
         For a run, table or features that are missing or do not fit together.
     """
+    device = resolve(recipe.device)
     encoder, head, result = load_finetuned(recipe.run)
+    encoder.to(device), head.to(device)
     table = read_table(recipe.table)
     if table_hash(recipe.table) != result["table"]:
         raise ValueError(

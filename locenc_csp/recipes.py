@@ -273,6 +273,8 @@ class Evaluate:
     """Radius of the neighbourhoods of the geo-bias scores."""
     geo_bias_neighbours: int | None = 400
     """The nearest so many places of a neighbourhood are used, as TorchSpatial does; all of them when None."""
+    device: str = "auto"
+    """Where the encoder runs: cpu, cuda, cuda:1; auto takes CUDA where torch finds it."""
 
     def __post_init__(self) -> None:
         _check(self, counts=("geo_bias_neighbours",), rates=("geo_bias_radius_km",))

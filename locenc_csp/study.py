@@ -20,6 +20,7 @@ from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
 
 RATIOS = (0.01, 0.05, 0.20)
 BASELINES = "baselines"
+DEVICE = "cpu"  # of each process, so that the numbers are those of any machine
 
 WRAP = Encoder("wrap", network="residual", network_options={"depth": 2, "dropout": 0.1})
 _FFN: dict[str, Any] = {"network": "ffn", "network_options": {"hidden_dim": 256, "dropout": 0.1}}
@@ -80,7 +81,15 @@ class Workplace:
             return []
         folder = self.out / cell.split / cell.method
         return [
-            Finetune(self.table, folder / f"{label}-{ratio:g}", label, cell.split, label_ratio=ratio, seed=cell.seed)
+            Finetune(
+                self.table,
+                folder / f"{label}-{ratio:g}",
+                label,
+                cell.split,
+                label_ratio=ratio,
+                seed=cell.seed,
+                device=DEVICE,
+            )
             for label in cell.labels
             for ratio in cell.ratios
         ]
@@ -107,6 +116,7 @@ def run_cell(place: Workplace, cell: Cell) -> None:
             split=cell.split,
             encoder=method.encoder,
             negatives="land",
+            device=DEVICE,
             schedule=Schedule(seed=cell.seed),
             **method.pretraining,
         )
@@ -120,7 +130,8 @@ def run_cell(place: Workplace, cell: Cell) -> None:
             progress=False,
         )
         if not (task.out / SCORES).is_file():
-            evaluate(Evaluate(task.out, place.table, image_probabilities=place.image_probabilities(task)))
+            image = place.image_probabilities(task)
+            evaluate(Evaluate(task.out, place.table, image_probabilities=image, device=DEVICE))
 
 
 def run_baselines(place: Workplace, cell: Cell) -> None:

@@ -18,12 +18,13 @@ from benchmarks import gpu_step, peers
 from locenc_csp import device_rows
 from locenc_csp.cli import main
 from locenc_csp.device_rows import image_rows
+from locenc_csp.evaluating import evaluate
 from locenc_csp.features import open_features
 from locenc_csp.finetuning import finetune
 from locenc_csp.loop import fit
 from locenc_csp.losses import Losses, numbers
 from locenc_csp.pretraining import pretrain
-from locenc_csp.recipes import Encoder, Finetune, Pretrain, Schedule
+from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
 
 ENCODER = Encoder(dim=16, network="residual", network_options={"depth": 1, "dropout": 0.2})
 SCHEDULE = Schedule(epochs=2, batch_size=32, lr=5e-3, save_every=3, log_every=2)
@@ -135,6 +136,11 @@ def test_the_device_is_no_part_of_a_run(small: object) -> None:
     assert (pretrain(recipe(small), progress=False) / "model.safetensors").read_bytes() == before
     job = Finetune(small.table_path, small.folder / "tuned", "label", pretrained=first.parent, steps=3, device="cpu")
     assert finetune(job, progress=False) == finetune(replace(job, device="auto"), progress=False)
+    scores = [
+        evaluate(Evaluate(job.out, small.table_path, features=small.features, device=name))["scores"]
+        for name in ("cpu", "auto")
+    ]
+    assert torch.cuda.is_available() or scores[0] == scores[1]
 
 
 def test_devices_that_are_not_here(small: object, capsys: pytest.CaptureFixture[str]) -> None:
