@@ -33,6 +33,7 @@ def test_without_a_card(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "nothing was measured: torch finds no CUDA device\n"
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not interpreted(), reason="TRITON_INTERPRET=1 is not set")
 @pytest.mark.parametrize("part", gpu.PARTS)
 def test_each_part(
@@ -49,6 +50,7 @@ def test_each_part(
     assert capsys.readouterr().out.startswith("# Encoders on the CPU, by an interpreter")
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not interpreted(), reason="TRITON_INTERPRET=1 is not set")
 def test_a_part_that_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def off(*arguments: Any, **options: Any) -> Any:
