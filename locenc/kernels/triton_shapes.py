@@ -222,7 +222,7 @@ def harmonics_linear_slopes(
 
 
 class Attention(NamedTuple):
-    """Points, sites and columns of a program that attends, its warps and stages. Sites divide 64."""
+    """Points, sites and columns of a program that attends, its warps and stages. Sites divide 64; counted."""
 
     points: int
     sites: int
@@ -242,8 +242,9 @@ def largest_score(device: torch.device) -> Tile:
 
 
 def attend(device: torch.device, width: int, precision: str) -> Attention:
-    """Of means of embeddings of so many columns; more sites or points spill, since a thread has many points."""
-    return Attention(64 if precision == "ieee" else 128, 16, _power(width, 128), 8, 2)
+    """Of means of embeddings of so many columns; with more sites or points a thread has too many points."""
+    columns = _power(width, 128)
+    return Attention(32, 16, columns, 4, 2) if precision == "ieee" else Attention(128, 16, columns, 8, 2)
 
 
 def attend_slopes(device: torch.device, precision: str) -> Attention:
