@@ -425,6 +425,17 @@ def test_other_linear_layers(kernels: Kernels) -> None:
     kernels.assert_fused(False)
 
 
+@pytest.mark.parametrize("name", ["sphere2vec-sphereM+", "sphere2vec-dfs", "spherical-harmonics"])
+def test_weights_and_coordinates_of_any_layout(kernels: Kernels, name: str) -> None:
+    encoder = build(kernels, "linear", name=name)
+    layer = encoder.network
+    layer.weight = nn.Parameter(layer.weight.detach().T.contiguous().T)
+    layer.bias = nn.Parameter(torch.stack([layer.bias.detach()] * 3, 1)[:, 1])
+    columns_first = points(kernels).T.contiguous().T
+    assert_near(both(encoder, encoder, columns_first))
+    assert_near([[encoder(columns_first[::3])], [plain(encoder, points(kernels)[::3])]])
+
+
 def test_parametrised_weights(kernels: Kernels) -> None:
     encoder = build(kernels, "linear")
     torch.nn.utils.parametrizations.weight_norm(encoder.network)

@@ -170,7 +170,8 @@ class Operator:
         return lonlat.new_empty((lonlat.shape[0], self._columns(*arguments)), dtype=arguments[-1])
 
     def _fake_backward_arguments(self, gradient: Tensor, lonlat: Tensor, *arguments: Any) -> list[Tensor]:
-        return [torch.empty_like(arguments[place]) for place in self._learned if arguments[place] is not None]
+        tensors = (arguments[place] for place in self._learned)
+        return [value.new_empty(value.shape) for value in tensors if value is not None]
 
     def _backward(self, ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of the inputs, by the reference where they have a graph of their own or kernels make none."""

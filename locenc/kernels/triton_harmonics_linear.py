@@ -298,11 +298,12 @@ def _launch(
     )
     table = triton_legendre.tables(scale)
     packed, padded = pack(weight, len(scale), tile.scales, tile.columns)
+    added = packed if bias is None else bias.contiguous()
     given = out if gradient is None else gradient
     launch(
         linear_kernel,
         (blocks(len(lonlat), tile.points), padded // tile.columns),
-        *(triton_legendre.points(lonlat), table, packed, packed if bias is None else bias, given, out, len(lonlat)),
+        *(triton_legendre.points(lonlat), table, packed, added, given, out, len(lonlat)),
         *(*given.stride(), parameter),
         **_constants(table, weight, padded, len(scale), precision, tile),
         BIASED=bias is not None,

@@ -142,7 +142,7 @@ def slopes(
     gradient: Tensor, planes: Tensor, table: Tensor, frequencies: Tensor, spec: Plan, amplitude: float, weight: Tensor
 ) -> Tensor:
     """Gradients ``(N, D)`` float32 by the coordinates of phases, from that of what features are multiplied to."""
-    precision = input_precision(weight.dtype)
+    weight, precision = weight.contiguous(), input_precision(weight.dtype)
     constants = spec.constants(frequencies)
     found = torch.zeros((len(gradient), constants["DIMENSIONS"]), device=gradient.device)
     for group in groups(spec):
