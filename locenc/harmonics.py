@@ -69,6 +69,4 @@ class SphericalHarmonics(PositionEncoder):
 
     def linear(self, lonlat: Tensor, layer: Layer) -> Tensor | None:
         """See `locenc.position.PositionEncoder.linear`."""
-        return kernels.spherical_harmonics_linear.fused(
-            lonlat, self.recurrence, self.scale, *layer, layer.weight.dtype
-        )
+        return kernels.spherical_harmonics_linear.fused(lonlat, self.recurrence, self.scale, *layer, layer.weight.dtype)
