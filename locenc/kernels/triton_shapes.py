@@ -215,7 +215,7 @@ def harmonics_linear_slopes(
     columns = max(16, triton.next_power_of_2(hidden))
     orders = 8 if degrees <= 24 else 16
     if degrees > 256:  # float64
-        return Layer(64, min(16, columns), 8, 8, 1)
+        return Layer(32, 16, 8, 4, 1) if capability(device)[0] in (9, 10) else Layer(64, 16, 8, 8, 1)
     if precision == "ieee" and dtype == torch.float32:
         return Layer(128, 16, orders, 8, 1)
     return Layer(128, min(128 // dtype.itemsize, columns), orders, 8, 3)
