@@ -137,16 +137,16 @@ def linear(
     """
     size, new, limit = dtype.itemsize, hopper(device), shared(device)
     if size == 4 and precision == "ieee":
-        columns = _power(hidden, 256 if blocks <= 6 and blocks * 2**14 <= limit - 2**13 else 128)
+        columns = _power(hidden, 256 if hold and blocks <= 6 and blocks * 2**14 <= limit - 2**13 else 128)
         return Layer(32 if columns == 256 else 64, columns, 16, 8, 2)
     columns = _power(hidden, 256 if new else 128)
     lanes = _lanes(scales, 64 // size)
     held = blocks * -(-scales // lanes) * lanes * columns * size
     if hold:
-        each, tile = (1 if new and size == 2 else size) * columns, 2**12  # the result on its way out; what is loaded ahead
+        each = (1 if new and size == 2 else size) * columns  # bytes of a point's result on its way out
         if new and held + 64 * each <= limit // 2 - 2**10:
             return Layer(64, columns, lanes, 4, 1, 2 * multiprocessors(device))
-        if held + 128 * each + tile <= limit:
+        if held + 128 * each + 2**12 <= limit:  # what is loaded ahead takes some
             return Layer(128, columns, lanes, 8, 2, (1 if new or lanes > 16 else 2) * multiprocessors(device))
     while new and 2 * blocks * lanes * columns * size > 200 * 2**10:
         lanes, columns = (lanes // 2, columns) if lanes > 16 else (lanes, columns // 2)

@@ -159,7 +159,17 @@ def slopes(
         launch(
             slopes_kernel,
             (blocks(len(gradient), tile.points),),
-            *(gradient, weight, planes, table, found, len(gradient), len(frequencies), *gradient.stride(), amplitude),
+            *(
+                gradient,
+                weight.contiguous(),
+                planes,
+                table,
+                found,
+                len(gradient),
+                len(frequencies),
+                *gradient.stride(),
+                amplitude,
+            ),
             **group.constants(),
             **constants,
             HIDDEN=len(weight),
