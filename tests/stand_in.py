@@ -41,7 +41,7 @@ def _kernels(name: str, stood_for: Operator, ran: list[str]) -> Any:
         with torch.enable_grad():
             own = [value.detach() if isinstance(value, Tensor) else value for value in inputs]
             wanted = [own[place].requires_grad_() for place in places if own[place] is not None]
-            return list(torch.autograd.grad(reference(*own), wanted, gradient))
+            return [found.contiguous() for found in torch.autograd.grad(reference(*own), wanted, gradient)]
 
     def backward(gradient: Tensor, *inputs: Any) -> Tensor:
         ran.append(f"{name}_backward")

@@ -271,6 +271,15 @@ def test_compiled_is_eager(kernels: Kernels, network: str, autocast: bool) -> No
         assert_near([[compiled(points(kernels))], [encoder(points(kernels))]])
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch warns of its own code
+def test_inductor_compiles_forward_and_backward(kernels: Kernels) -> None:
+    torch._dynamo.reset()
+    encoder = build(kernels, "residual").eval()
+    layer = encoder.network.input
+    layer.weight = nn.Parameter(layer.weight.detach().T.contiguous().T)
+    assert_near(both(encoder, torch.compile(encoder, fullgraph=True), points(kernels, 20)))
+
+
 def test_checkpointing(kernels: Kernels) -> None:
     encoder = build(kernels)
     again = both(
