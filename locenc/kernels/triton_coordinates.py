@@ -44,17 +44,50 @@ def load_degrees(lonlat, n, along, across, rows):
 
 
 @triton.jit
+def small_sines(angle):
+    """Sine and cosine of |angle| <= pi / 4 in float64, by their series: to its last digits."""
+    z = angle * angle
+    p = z * (-1 / 1307674368000) + 1 / 6227020800
+    p = z * p - 1 / 39916800
+    p = z * p + 1 / 362880
+    p = z * p - 1 / 5040
+    p = z * p + 1 / 120
+    p = z * p - 1 / 6
+    q = z * (1 / 20922789888000) - 1 / 87178291200
+    q = z * q + 1 / 479001600
+    q = z * q - 1 / 3628800
+    q = z * q + 1 / 40320
+    q = z * q - 1 / 720
+    q = z * q + 1 / 24
+    return angle + angle * (z * p), 1.0 + z * (q * z - 0.5)
+
+
+@triton.jit
+def sines(degrees):
+    """Sine and cosine of |degrees| <= 180 in float64; exact at multiples of 90."""
+    quarter = tl.floor(degrees / 90.0 + 0.5)
+    sine, cosine = small_sines((degrees - 90.0 * quarter) * RADIAN)
+    turn = quarter.to(tl.int32)
+    odd = (turn & 1) == 1
+    first, second = tl.where(odd, cosine, sine), tl.where(odd, sine, cosine)
+    return tl.where((turn & 2) == 0, first, -first), tl.where(((turn + 1) & 2) == 0, second, -second)
+
+
+@triton.jit
 def equal_earth(lon, lat):
-    """Equal Earth projection of radians, in radii of the sphere."""
-    sine = ROOT * tl.sin(lat)
+    """Equal Earth projection of degrees, in radii of the sphere."""
+    sine, _ = sines(lat)
+    sine *= ROOT
     square = sine * sine
     t = sine * (1.0 + square * (1 / 6 + square * (3 / 40 + square * (15 / 336))))  # within 0.02 of the arcsine
     for _ in tl.static_range(4):
-        t -= (tl.sin(t) - sine) / tl.cos(t)
+        half, other = small_sines(0.5 * t)
+        t -= (2.0 * half * other - sine) / (1.0 - 2.0 * half * half)
+    half, _ = small_sines(0.5 * t)
     t2 = t * t
     t6 = t2 * t2 * t2
     slope = A1 + 3 * A2 * t2 + t6 * (7 * A3 + 9 * A4 * t2)
-    return lon * tl.cos(t) / (ROOT * slope), t * (A1 + A2 * t2 + t6 * (A3 + A4 * t2))
+    return lon * RADIAN * (1.0 - 2.0 * half * half) / (ROOT * slope), t * (A1 + A2 * t2 + t6 * (A3 + A4 * t2))
 
 
 @triton.jit
@@ -84,12 +117,13 @@ def coordinates_kernel(lonlat, out, n, along, across, KIND: tl.constexpr, WIDE: 
         store_plane(out, n, 0, rows, lon, WIDE)
         store_plane(out, n, 1, rows, lat, WIDE)
     elif KIND == XYZ:
-        cos_lat = tl.cos(lat * RADIAN)
-        store_plane(out, n, 0, rows, cos_lat * tl.cos(lon * RADIAN), WIDE)
-        store_plane(out, n, 1, rows, cos_lat * tl.sin(lon * RADIAN), WIDE)
-        store_plane(out, n, 2, rows, tl.sin(lat * RADIAN), WIDE)
+        sin_lat, cos_lat = sines(lat)
+        sin_lon, cos_lon = sines(lon)
+        store_plane(out, n, 0, rows, cos_lat * cos_lon, WIDE)
+        store_plane(out, n, 1, rows, cos_lat * sin_lon, WIDE)
+        store_plane(out, n, 2, rows, sin_lat, WIDE)
     else:
-        x, y = equal_earth(lon * RADIAN, lat * RADIAN)
+        x, y = equal_earth(lon, lat)
         store_plane(out, n, 0, rows, x, WIDE)
         store_plane(out, n, 1, rows, y, WIDE)
 

@@ -26,8 +26,8 @@ Compile = Callable[..., Code]
 
 #: Bytes of shared memory that a program can have.
 SHARED = {80: 163 * 1024, 86: 99 * 1024, 90: 227 * 1024}
-#: Bytes that a thread may keep in memory, outside loops: float64 sines do, for angles that never come; one number.
-STACK = {"coordinates.coordinates_kernel": 48, "frequencies.frequencies_kernel": 8}
+#: Bytes that a thread may keep in memory, outside loops: one number.
+STACK = {"frequencies.frequencies_kernel": 8}
 #: Arithmetic instructions for each float32 feature, addresses included.
 BUDGETS = {"sphereC": 18, "sphereC+": 18, "sphereM": 18, "sphereM+": 18, "dfs": 18, "grid": 18, "theory": 30, "rff": 30}
 #: Float32 additions in the reduction of a phase along an axis, and of one of two terms; see triton_sincos.
@@ -86,7 +86,7 @@ def test_features_are_stored_by_16_bytes(case: Case, capability: int, code: Comp
     if case.encoder.partition(" ")[0] in ("wrap", "xyz", "harmonics"):
         pytest.skip("blocks of one column, or of an odd number")
     for launch in case.launches(capability):
-        if name(launch) not in ("coordinates.coordinates_kernel", "coordinates.split_kernel"):
+        if name(launch) not in ("coordinates.coordinates_kernel", "coordinates.split_kernel", "scores.largest_kernel"):
             assert set(code(launch, capability).stores) == {16}
 
 
