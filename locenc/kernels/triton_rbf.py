@@ -27,7 +27,7 @@ from locenc.kernels.reference_rbf import radial_basis
 from locenc.kernels.triton_coordinates import coordinates, split, to_degrees
 from locenc.kernels.triton_exp import exp2
 from locenc.kernels.triton_launch import blocks, empty, launch
-from locenc.kernels.triton_waves import load_points
+from locenc.kernels.triton_waves import halves, load_points
 
 FINEST = 1e-4  # of kernel sizes, degrees
 NOTHING = 2.0**-48
@@ -38,12 +38,13 @@ ANTIPODE = tl.constexpr(4e-28)  # of q: a slope ends at the antipode, where ther
 
 
 @triton.jit
-def load_anchors(table, count, columns, PLANES: tl.constexpr):
-    """Coordinates of a row of anchors, [1, anchors] each; the last one is repeated."""
+def load_anchors(table, count, columns, DIMENSIONS: tl.constexpr):
+    """Coordinates of a row of anchors, high and low, [1, anchors] each; the last one is repeated."""
     found = ()
-    own = tl.minimum(columns, count - 1)
-    for plane in tl.static_range(PLANES):
-        found = found + (tl.load(table + plane * count + own)[None, :],)
+    own = table + tl.minimum(columns, count - 1)[None, :]
+    for _ in tl.static_range(DIMENSIONS):
+        found = found + halves(tl.load(own))
+        own += count
     return found
 
 
@@ -121,7 +122,7 @@ def encode_kernel(
     columns = tl.program_id(0) % across * ANCHORS + tl.arange(0, ANCHORS)
     dimensions: tl.constexpr = 2 if PLANAR else 3
     points = load_points(planes, n, rows, dimensions, False)
-    anchors = load_anchors(table, count, columns, 2 * dimensions)
+    anchors = load_anchors(table, count, columns, dimensions)
     turned, x, y, z = differences(points, anchors, PLANAR, FAR)
     squared, _ = squared_distance(turned, x, y, z, PLANAR, FAR)
     here = (rows < n)[:, None] & (columns < count)[None, :]
@@ -158,7 +159,7 @@ def pull_back_kernel(
     by_z = tl.zeros((POINTS, ANCHORS), tl.float32)
     for start in range(0, count, ANCHORS):
         columns = start + tl.arange(0, ANCHORS)
-        anchors = load_anchors(table, count, columns, 2 * dimensions)
+        anchors = load_anchors(table, count, columns, dimensions)
         turned, x, y, z = differences(points, anchors, PLANAR, FAR)
         squared, q = squared_distance(turned, x, y, z, PLANAR, FAR)
         given = gradient + rows[:, None] * along + columns[None, :] * across
@@ -190,8 +191,8 @@ def _exponent(kernel_size: float, planar: bool) -> tuple[float, bool]:
 def _places(lonlat: Tensor, anchors: Tensor, planar: bool) -> tuple[Tensor, Tensor]:
     """Coordinates of points and anchors; on the plane anchors are where they are said to be, though beyond ±180."""
     if planar:
-        return coordinates(lonlat, LONLAT, False), split(anchors, False)
-    return coordinates(lonlat, XYZ, False), coordinates(anchors, XYZ, False)
+        return coordinates(lonlat, LONLAT, False, paired=True), split(anchors, False, paired=True)
+    return coordinates(lonlat, XYZ, False, paired=True), coordinates(anchors, XYZ, False, paired=True)
 
 
 def _parts(points: int, anchors: int) -> Iterator[slice]:
