@@ -229,5 +229,6 @@ def backward(gradient: Tensor, lonlat: Tensor, recurrence: Tensor, scale: Tensor
         POINTS=tile.points,
         ORDERS=tile.scales,
         warps=tile.warps,
+        registers=255 if table.dtype == torch.float64 else None,
     )
     return out
