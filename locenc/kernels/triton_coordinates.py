@@ -67,7 +67,7 @@ def sines(degrees):
     """Sine and cosine of |degrees| <= 180 in float64; exact at multiples of 90."""
     quarter = tl.floor(degrees / 90.0 + 0.5)
     sine, cosine = small_sines((degrees - 90.0 * quarter) * RADIAN)
-    turn = quarter.to(tl.int32)
+    turn = tl.where(tl.abs(quarter) <= 2.0, quarter, 0.0).to(tl.int32)  # NaN is no integer, and gives NaN below
     odd = (turn & 1) == 1
     first, second = tl.where(odd, cosine, sine), tl.where(odd, sine, cosine)
     return tl.where((turn & 2) == 0, first, -first), tl.where(((turn + 1) & 2) == 0, second, -second)
