@@ -45,7 +45,10 @@ def load_degrees(lonlat, n, along, across, rows):
 
 @triton.jit
 def small_sines(angle):
-    """Sine and cosine of |angle| <= pi / 4 in float64, by their series: to its last digits."""
+    """Sine and cosine of |angle| <= pi / 4 in float64, by their series: to its last digits.
+
+    No `tl.fma` here: older Tritons round numbers in its arguments to float32.
+    """
     z = angle * angle
     p = z * (-1 / 1307674368000) + 1 / 6227020800
     p = z * p - 1 / 39916800

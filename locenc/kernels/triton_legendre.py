@@ -20,7 +20,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from locenc.kernels.triton_coordinates import load_degrees
+from locenc.kernels.triton_coordinates import load_degrees, small_sines
 from locenc.kernels.triton_launch import blocks, empty, launch
 from locenc.kernels.triton_sincos import ROUNDING, along_axis, sincos
 
@@ -43,7 +43,7 @@ def points_kernel(lonlat, out, n, along, across, POINTS: tl.constexpr):
     here = rows < n
     lon, lat = load_degrees(lonlat, n, along, across, rows)
     steep = tl.abs(lat) > 45.0
-    sine, cosine = small_sincos(tl.where(steep, (90.0 - tl.abs(lat)) / 2, lat) * RADIAN)
+    sine, cosine = small_sines(tl.where(steep, (90.0 - tl.abs(lat)) / 2, lat) * RADIAN)
     down = tl.where(steep, 2.0 * sine * sine, 1.0 - tl.abs(sine))  # 1 - |z|
     sin_lat = tl.where(steep, tl.where(lat < 0.0, down - 1.0, 1.0 - down), sine)
     cos_lat = tl.where(steep, 2.0 * sine * cosine, cosine)
@@ -55,23 +55,6 @@ def points_kernel(lonlat, out, n, along, across, POINTS: tl.constexpr):
     tl.store(own + PART, tl.where(south, down, -down).to(tl.float32), mask=here)
     tl.store(own + SIN_LAT, sin_lat.to(tl.float32), mask=here)
     tl.store(own + COS_LAT, cos_lat.to(tl.float32), mask=here)
-
-
-@triton.jit
-def small_sincos(angle):
-    """Sine and cosine of |angle| <= pi / 4 in float64, by their series: within 4e-13."""
-    z = angle * angle
-    s = tl.fma(z, 1 / 6227020800, -1 / 39916800)
-    s = tl.fma(z, s, 1 / 362880)
-    s = tl.fma(z, s, -1 / 5040)
-    s = tl.fma(z, s, 1 / 120)
-    s = tl.fma(z, s, -1 / 6)
-    c = tl.fma(z, 1 / 479001600, -1 / 3628800)
-    c = tl.fma(z, c, 1 / 40320)
-    c = tl.fma(z, c, -1 / 720)
-    c = tl.fma(z, c, 1 / 24)
-    c = tl.fma(z, c, -1 / 2)
-    return tl.fma(angle, z * s, angle), tl.fma(z, c, 1.0)
 
 
 @triton.jit
