@@ -128,10 +128,19 @@ def _power(count: int, most: int) -> int:
 
 
 def linear(
-    device: torch.device, dtype: torch.dtype, precision: str, hidden: int, scales: int, blocks: int, hold: bool
+    device: torch.device,
+    dtype: torch.dtype,
+    precision: str,
+    hidden: int,
+    scales: int,
+    blocks: int,
+    *,
+    hold: bool,
+    plain: bool,
 ) -> Layer:
     """Of features with a layer of so many columns: ``blocks`` of ``scales`` columns, whose weight it may hold.
 
+    What follows a sum is ``plain`` if it takes few registers: no sine and no other tile.
     Counted: each column block makes the features again, so they are as wide as registers allow. Before 9.0, a warp has
     all columns of its points, else several would make the same features.
     """
@@ -139,7 +148,7 @@ def linear(
     if size == 4 and precision == "ieee":
         columns = _power(hidden, 256 if hold and blocks <= 6 and blocks * 2**14 <= limit - 2**13 else 128)
         return Layer(32 if columns == 256 else 64, columns, 16, 8, 2)
-    columns = _power(hidden, 256 if new else 128)
+    columns = _power(hidden, 256 if new and plain else 128)
     lanes = _lanes(scales, 64 // size)
     held = blocks * -(-scales // lanes) * lanes * columns * size
     if hold:

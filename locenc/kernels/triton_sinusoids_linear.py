@@ -19,7 +19,7 @@ import triton.language as tl
 from torch import Tensor
 
 from locenc.kernels import triton_shapes, triton_sinusoids_slopes, triton_sinusoids_weights
-from locenc.kernels.activations import NONE
+from locenc.kernels.activations import NONE, SINE
 from locenc.kernels.triton_activation import activate, slope
 from locenc.kernels.triton_coordinates import coordinates, split, to_degrees
 from locenc.kernels.triton_groups import by_last_phase, outer_constants, several, single
@@ -181,8 +181,6 @@ def linear_kernel(
     out,
     n,
     width,
-    along,
-    across,
     steps,
     amplitude,
     parameter,
@@ -245,12 +243,13 @@ def linear_kernel(
         here = (own < n)[:, None]
         if HIDDEN % COLUMNS != 0:
             here = here & (rows < HIDDEN)[None, :]
+        place = own[:, None] * HIDDEN + rows[None, :]
         if SLOPE:
-            given = tl.load(gradient + own[:, None] * along + rows[None, :] * across, mask=here, other=0.0)
+            given = tl.load(gradient + place, mask=here, other=0.0)
             total = given.to(tl.float32) * slope(total, parameter, ACTIVATION)
         else:
             total = activate(total, parameter, ACTIVATION)
-        tl.store(out + own[:, None] * HIDDEN + rows[None, :], total.to(out.dtype.element_ty), mask=here)
+        tl.store(out + place, total.to(out.dtype.element_ty), mask=here)
 
 
 def forward(
@@ -353,7 +352,9 @@ def _launch(
     scales = max([largest, *(outer.second[1] for outer in spec.outers), 1])
     together = max([len(own), *(len(outer.blocks) for outer in spec.outers)])
     tile = triton_shapes.linear(
-        lonlat.device, weight.dtype, precision, hidden, scales, together, bool(own) and not spec.outers
+        *(lonlat.device, weight.dtype, precision, hidden, scales, together),
+        hold=bool(own) and not spec.outers,
+        plain=gradient is None and activation != SINE,
     )
     across = blocks(hidden, tile.columns)
     tiles = blocks(len(lonlat), tile.points)
@@ -362,8 +363,7 @@ def _launch(
         linear_kernel,
         (blocks(tiles, max(1, steps)), across),
         *(planes, table, weight.contiguous(), weight if bias is None else bias.contiguous()),
-        *(out if gradient is None else gradient, out, len(lonlat), len(frequencies)),
-        *((0, 0) if gradient is None else gradient.stride()),
+        *(out if gradient is None else gradient.contiguous(), out, len(lonlat), len(frequencies)),
         *(steps, amplitude, parameter),
         PHASES=spec.phases,
         BLOCKS=by_last_phase(own),
