@@ -12,9 +12,9 @@ from torch import nn
 
 from locenc._files import only_one
 from locenc_csp import features, projection
-from locenc_csp.extracting import build_features
 from locenc_csp.datasets import bluemarble
 from locenc_csp.datasets.table import PlaceTable, write_table
+from locenc_csp.extracting import build_features
 from locenc_csp.features import FeatureMatrix, open_features, write_features
 from locenc_csp.projection import FrozenProjection
 from locenc_csp.random_conv import RandomConvFeatures
