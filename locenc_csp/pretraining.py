@@ -71,7 +71,8 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
     model, objective = _model(recipe, features, rows)
     criterion = _criterion(recipe, objective)
     device = resolve(recipe.device)
-    model.to(device), criterion.to(device)
+    model.to(device)
+    criterion.to(device)
     lonlat = torch.from_numpy(table.lonlat).to(device)
     sampler = negatives.make(recipe.negatives, lonlat=table.lonlat[rows], min_km=recipe.min_negative_km)
     step = make_step(
