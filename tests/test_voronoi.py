@@ -345,7 +345,7 @@ def test_attention_is_the_weighted_mean() -> None:
     keys, values = site_keys(fibonacci_lattice(20), torch.zeros(20)), torch.randn(20, 3)
     weights = site_weights(points(6), keys, torch.float32)
     torch.testing.assert_close(weights.sum(1), torch.ones(6))
-    torch.testing.assert_close(site_attention(points(6), keys, values), weights @ values)
+    torch.testing.assert_close(site_attention(points(6), keys, values, torch.float32), weights @ values)
 
 
 # Options
