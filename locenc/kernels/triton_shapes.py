@@ -117,6 +117,11 @@ def hopper(device: torch.device) -> bool:
     return capability(device)[0] in (9, 10, 11)
 
 
+def registers(device: torch.device) -> int | None:
+    """Registers of a thread in a layer's kernels: before 9.0, ptxas spills some to fit one more program."""
+    return None if hopper(device) else 255
+
+
 def _lanes(scales: int, most: int) -> int:
     """Scales at a time: 16 or 32, the less beyond the last one."""
     return most if most <= 16 or -(-scales // 16) % 2 == 0 else 16
