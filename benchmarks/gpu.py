@@ -50,6 +50,7 @@ PRECISIONS = {
 #: Errors allowed of float32 features, those of narrower dtypes, and naive ones.
 RIGHT, ROUGH = {torch.float32: 3e-7, torch.bfloat16: 2**-8}, 0.1
 CHECKED = 500
+FEWER = "Fewer than 10,000,000 points are as many as the memory holds."
 
 
 class Effort(NamedTuple):
@@ -90,6 +91,9 @@ TOY = QUICK._replace(counts=(40,), rounds=1, compiled=False, forms=("sphereC",),
 TOY = TOY._replace(widths=(32,), precisions=("float32",), network={**FULL.network, "hidden_dim": 32}, dim=16)
 
 
+Rows = list[tuple[object, ...]]
+
+
 class Bench:
     """What all parts share.
 
@@ -106,6 +110,18 @@ class Bench:
     def __init__(self, report: Report, card: Card, effort: Effort) -> None:
         self.report, self.card, self.effort = report, card, effort
         self.written = 0.0  # bytes a second that a kernel can write
+        self.failed: list[str] = []
+
+    def attempt(self, what: str, measure: Callable[..., Rows], *arguments: Any) -> Rows:
+        """Rows of a table; none where something fails, which is noted: the others may stand."""
+        try:
+            return measure(self, *arguments)
+        except Exception as error:
+            traceback.print_exc()
+            self.failed.append(what)
+            self.report.keep(f"{what} failed", f"{type(error).__name__}: {error}")
+            self.card.empty_cache()
+            return []
 
     def time(self, key: str, cases: dict[str, Call]) -> Timings:
         """Time cases in turn, and keep their numbers."""
@@ -137,16 +153,10 @@ def ends(rows: Tensor) -> Tensor:
 
 
 def write_rate(bench: Bench) -> None:
-    """What the card's memory takes: the largest of several ways to fill it, and of copies."""
-    rows, card = [], bench.card
+    """What the card's memory takes."""
+    rows: Rows = []
     for count in bench.effort.counts:
-        numbers = card.most(256 * count, 8)
-        out, other = (torch.zeros(numbers, device=card.device) for _ in range(2))
-        cases: dict[str, Call] = {FILL: partial(out.fill_, 1.0), "zero": out.zero_, COPY: partial(out.copy_, other)}
-        timings = bench.time(f"memory, {count}", cases)
-        rates = {case: 4 * timings.rate(case, numbers).median for case in cases}
-        bench.written = max(rates[FILL], rates["zero"])  # of the largest
-        rows.append((4e-6 * numbers, *(rates[case] / GIGA for case in cases)))
+        rows += bench.attempt(f"memory, {count}", write_one, count)
     bench.report.table(
         "Memory",
         ("MB", "fill, GB/s", "zeros, GB/s", "copy, GB/s written"),
@@ -156,28 +166,42 @@ def write_rate(bench: Bench) -> None:
     )
 
 
+def write_one(bench: Bench, count: int) -> Rows:
+    """A row of one size: fills of memory, and a copy."""
+    card = bench.card
+    numbers = card.most(256 * count, 8)
+    out, other = (torch.zeros(numbers, device=card.device) for _ in range(2))
+    cases: dict[str, Call] = {FILL: partial(out.fill_, 1.0), "zero": out.zero_, COPY: partial(out.copy_, other)}
+    timings = bench.time(f"memory, {count}", cases)
+    rates = {case: 4 * timings.rate(case, numbers).median for case in cases}
+    bench.written = max(rates[FILL], rates["zero"])  # of the largest
+    return [(4e-6 * numbers, *(rates[case] / GIGA for case in cases))]
+
+
 def encode(bench: Bench) -> None:
     """Position encoders: features in memory."""
-    rows: list[tuple[object, ...]] = []
-    for name in bench.effort.forms:
+    effort = bench.effort
+    rows: Rows = []
+    for name in effort.forms:
         for dtype in RIGHT:
-            for count in bench.effort.counts:
-                rows.append(encode_one(bench, name, dtype, count))
+            for count in effort.counts:
+                rows += bench.attempt(f"encode, {name}, {short(dtype)}, {count}", encode_one, name, dtype, count)
     heads = ("encoder", "dtype", "points", "columns", "ms", "GB/s", "% of the write rate")
     bench.report.table(
         "Encoding",
         (*heads, "× eager", "× compiled", "× reference"),
         rows,
         note="Ours writes to memory in use (out=). Eager and compiled: the naive form in float32; reference: plain "
-        "torch, right to the last digit. The ratio says how many times as fast ours is.",
+        f"torch, right to the last digit. The ratio says how many times as fast ours is. {FEWER}",
     )
     rows = []
-    for name in bench.effort.others:
-        rows += [encode_other(bench, name, count) for count in bench.effort.counts]
-    bench.report.table("Encoding, other encoders", (heads[0], *heads[2:], "× reference"), rows)
+    for name in effort.others:
+        for count in effort.counts:
+            rows += bench.attempt(f"encode, {name}, {count}", encode_other, name, count)
+    bench.report.table("Encoding, other encoders", (heads[0], *heads[2:], "× reference"), rows, note=FEWER)
 
 
-def encode_one(bench: Bench, name: str, dtype: torch.dtype, count: int) -> tuple[object, ...]:
+def encode_one(bench: Bench, name: str, dtype: torch.dtype, count: int) -> Rows:
     """A row of a sinusoidal encoder."""
     card, largest = bench.card, count == max(bench.effort.counts)
     _, position, naive = bench.form(name)
@@ -198,26 +222,25 @@ def encode_one(bench: Bench, name: str, dtype: torch.dtype, count: int) -> tuple
         if bench.effort.compiled and count == 10**6 and name in ("sphereC", "sphereM+", "theory"):
             torch._dynamo.reset()
             cases[COMPILED] = partial(torch.compile(naive, dynamic=False), single)
-    short = str(dtype).removeprefix("torch.")
-    timings = bench.time(f"encode, {name}, {short}, {count}", cases)
+    timings = bench.time(f"encode, {name}, {short(dtype)}, {count}", cases)
     rate = timings.rate(OURS, out.nbytes).median
     share = 100 * rate / bench.written if bench.written else None
     if largest and share is not None:
         least = 85 if dtype == torch.float32 else 65
-        bench.report.target(f"{name}, {short}: share of the write rate", share, least=least, unit="%")
+        bench.report.target(f"{name}, {short(dtype)}: share of the write rate", share, least=least, unit="%")
     if EAGER in cases and count == 10**6:
         bench.report.target(f"{name}: against {EAGER}", times(timings, EAGER) or 0, least=5)
     others = [times(timings, other) for other in (EAGER, COMPILED, REFERENCE)]
-    return (name, short, count, columns, timings.time(OURS).text(1e-3), rate / GIGA, share, *others)
+    return [(name, short(dtype), count, columns, timings.time(OURS).text(1e-3), rate / GIGA, share, *others)]
 
 
-def encode_other(bench: Bench, name: str, count: int) -> tuple[object, ...]:
+def encode_other(bench: Bench, name: str, count: int) -> Rows:
     """A row of another encoder, beside its reference."""
     card = bench.card
     encoder, options = OTHERS[name]
     position: Any = locenc.position_encoder(encoder, **options).to(card.device).requires_grad_(False)
     columns = int(position.out_dim)
-    count = card.most(count, 3.3 * columns * 4)
+    count = card.most(count, 40 * columns)
     lonlat = bench.points(count)
     expected = position(ends(lonlat), dtype=torch.float64, backend="reference")
     features = position(lonlat)
@@ -228,27 +251,30 @@ def encode_other(bench: Bench, name: str, count: int) -> tuple[object, ...]:
     timings = bench.time(f"encode, {name}, {count}", cases)
     rate = timings.rate(OURS, features.nbytes).median
     share = 100 * rate / bench.written if bench.written else None
-    return (name, count, columns, timings.time(OURS).text(1e-3), rate / GIGA, share, times(timings, REFERENCE))
+    return [(name, count, columns, timings.time(OURS).text(1e-3), rate / GIGA, share, times(timings, REFERENCE))]
 
 
 def layer(bench: Bench) -> None:
     """The first layer, fused to features, beside cuBLAS."""
-    rows = []
+    rows: Rows = []
     for name in bench.effort.layers:
         widths = sorted(bench.effort.widths) if name == bench.effort.layers[0] else bench.effort.widths[:1]
         for precision in bench.effort.precisions:
             for width in widths:
-                rows += [layer_one(bench, name, precision, width, count) for count in bench.effort.counts]
+                for count in bench.effort.counts:
+                    what = f"layer, {name}, {precision}, H = {width}, {count}"
+                    rows += bench.attempt(what, layer_one, name, precision, width, count)
     heads = ("encoder", "numbers", "points", "columns", "H", "ms", f"{CUBLAS}, ms", "% of its speed")
     bench.report.table(
         "Features and first layer",
         (*heads, "× apart", f"× {EAGER}", "MB besides the result", "features, MB"),
         rows,
-        note=f"Apart: {APART}, features in memory between them; eager: the naive form, then cuBLAS. No gradients.",
+        note=f"Apart: {APART}, features in memory between them; eager: the naive form, then cuBLAS. No gradients. "
+        f"{FEWER}",
     )
 
 
-def layer_one(bench: Bench, name: str, precision: str, width: int, count: int) -> tuple[object, ...]:
+def layer_one(bench: Bench, name: str, precision: str, width: int, count: int) -> Rows:
     """A row of an encoder with a layer."""
     card, (dtype, least, tolerance) = bench.card, PRECISIONS[precision]
     _, position, naive = bench.form(name)
@@ -284,15 +310,16 @@ def layer_one(bench: Bench, name: str, precision: str, width: int, count: int) -
             bench.report.target(f"{what}: memory besides the result", extra, most=most, unit="MB")
     spans = [timings.time(case).text(1e-3) for case in (OURS, CUBLAS)]
     ratios = (share, times(timings, APART), times(timings, EAGER))
-    return (name, precision, count, columns, width, *spans, *ratios, extra, features.nbytes / 1e6)
+    return [(name, precision, count, columns, width, *spans, *ratios, extra, features.nbytes / 1e6)]
 
 
 def training(bench: Bench) -> None:
     """A step of a whole encoder: forward, and backward to weights and coordinates."""
-    rows = []
+    rows: Rows = []
     for precision in bench.effort.precisions:
         for count in bench.effort.training:
-            rows += training_one(bench, bench.effort.layers[0], precision, count)
+            name = bench.effort.layers[0]
+            rows += bench.attempt(f"training, {name}, {precision}, {count}", training_one, name, precision, count)
     bench.report.table(
         "Training: forward and backward of a whole encoder",
         ("encoder", "numbers", "points", "gradients by", "way", "ms", "× ours", "peak, MB"),
@@ -303,7 +330,7 @@ def training(bench: Bench) -> None:
     )
 
 
-def training_one(bench: Bench, name: str, precision: str, count: int) -> list[tuple[object, ...]]:
+def training_one(bench: Bench, name: str, precision: str, count: int) -> Rows:
     """Rows of one size."""
     card, (dtype, _, tolerance) = bench.card, PRECISIONS[precision]
     form, _, naive = bench.form(name)
@@ -334,7 +361,7 @@ def training_one(bench: Bench, name: str, precision: str, count: int) -> list[tu
             loss = way(leaf).float().square().mean()
         return torch.autograd.grad(loss, [*weights, leaf] if by_points else weights)
 
-    rows: list[tuple[object, ...]] = []
+    rows: Rows = []
     with tf32(precision == "tf32"):
         some = lonlat[:CHECKED]
         found = step(encoder, some, True)
@@ -366,6 +393,11 @@ def double(encoder: Any, lonlat: Tensor) -> tuple[Tensor, ...]:
     return found
 
 
+def short(dtype: torch.dtype) -> str:
+    """A dtype's name."""
+    return str(dtype).removeprefix("torch.")
+
+
 def times(timings: Timings, other: str) -> float | None:
     """How many times as fast ours is, where the other was timed."""
     return timings.times_faster(OURS, than=other).median if other in timings.seconds else None
@@ -384,24 +416,20 @@ def main(arguments: Sequence[str] | None = None) -> Report | None:
     if reason := missing("triton"):
         print(f"nothing was measured: {reason}")
         return None
+    if card.cuda:
+        torch.cuda.set_device(card.device)
     effort = (QUICK if given.quick else FULL) if card.cuda else TOY
     settings = {**card.describe(), "quick": given.quick or not card.cuda}
     report = Report("gpu", f"Encoders on {settings.get('card', 'the CPU, by an interpreter')}", settings)
     bench, begin = Bench(report, card, effort), time.perf_counter()
     parts: dict[str, Callable[[Bench], None]] = dict(zip(PARTS, (write_rate, encode, layer, training), strict=True))
-    failed = []
     for name in given.only:
-        try:
-            with locenc.backend("triton"):
-                parts[name](bench)
-        except Exception as error:  # the other parts may stand
-            traceback.print_exc()
-            failed.append(name)
-            report.keep(f"{name} failed", f"{type(error).__name__}: {error}")
+        with locenc.backend("triton"):
+            parts[name](bench)
         card.empty_cache()
         print(f"{name}: done after {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
     report.settings["seconds"] = time.perf_counter() - begin
-    report.settings["failed"] = ", ".join(failed) or "nothing"
+    report.settings["failed"] = "; ".join(bench.failed) or "nothing"
     report.finish(path=given.json, save=given.save, folder=FOLDER, stem=f"gpu-{card.name}")
     return report
 

@@ -60,6 +60,6 @@ def test_a_part_that_is_wrong_is_not_timed(monkeypatch: pytest.MonkeyPatch, caps
     monkeypatch.setattr(gpu, "linear", off)
     made = gpu.main(["--device", "cpu", "--only", "memory", "layer"])
     assert gpu.status(made) == 1
-    assert "nothing was timed" in made.numbers["layer failed"]
-    assert [table.title for table in made.tables] == ["Memory"]
-    assert "failed: layer" in capsys.readouterr().out
+    assert "nothing was timed" in made.numbers["layer, sphereC, float32, H = 32, 40 failed"]
+    assert [len(table.rows) for table in made.tables] == [1, 0]
+    assert "- failed: layer, sphereC, float32, H = 32, 40" in capsys.readouterr().out
