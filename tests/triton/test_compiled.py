@@ -153,8 +153,9 @@ def test_the_trap_shows_in_the_code() -> None:
     """Fused, the product meets its integer unrounded: two additions are gone, and the lost part is counted twice."""
     launch = Launch(trap_kernel, (torch.zeros(128),) * 3, {}, 4, 1)
     apart, fused = (compiled(launch, 90, fused=own) for own in (False, True))
-    assert (apart.count("FADD"), apart.count("FMUL")) == (4, 1)
+    assert apart.count("FADD") >= 4  # older Tritons negate by one more
     assert fused.count("FADD") == 2
+    assert fused.count("FFMA") >= apart.count("FFMA") + 2
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.width], ids=ids)
