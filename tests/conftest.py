@@ -1,5 +1,6 @@
 """Fixtures that every test may ask for."""
 
+import os
 import resource
 import socket
 from collections.abc import Callable, Iterator
@@ -9,6 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import settings
+
+# The same examples in each run, so that a test fails by what was changed; other ones: HYPOTHESIS_PROFILE=default.
+settings.register_profile("same", derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 
 @pytest.fixture(autouse=True)

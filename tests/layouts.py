@@ -37,6 +37,13 @@ def by_hand(lonlat: Tensor, frequencies: Tensor, layout: tuple[int, ...], amplit
     return np.array(rows)
 
 
+def float32_error(layout: tuple[int, ...], amplitude: float) -> float:
+    """Largest error of a column that is allowed: 1.8e-7 for each sinusoid, half a step of float32 for each product."""
+    second = layout[3 + 2 * layout[2] :][4::5]
+    factors = 2 if any(flavour != ONE for flavour in second) else 1
+    return abs(amplitude) * (1.8e-7 * factors + 2.0**-24 * factors)
+
+
 @st.composite
 def layouts(draw: st.DrawFn) -> tuple[tuple[int, ...], Tensor]:
     """Any layout of few phases, with frequencies of up to a hundred half turns over the globe."""

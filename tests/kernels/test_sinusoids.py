@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from layouts import by_hand, layouts
+from layouts import by_hand, float32_error, layouts
 from points import rectangle
 from torch import Tensor
 
@@ -36,7 +36,7 @@ def test_any_layout(case: tuple[tuple[int, ...], Tensor], amplitude: float, coun
     layout, frequencies = case
     lonlat = rectangle(count)
     features = numba_sinusoids.forward(lonlat, frequencies, layout, amplitude, dtype)
-    atol = (2.5e-7 if dtype == torch.float32 else 1e-12) * abs(amplitude)
+    atol = float32_error(layout, amplitude) if dtype == torch.float32 else 1e-12 * abs(amplitude)
     np.testing.assert_allclose(features.numpy(), by_hand(lonlat, frequencies, layout, amplitude), rtol=0, atol=atol)
 
 

@@ -11,7 +11,7 @@ from devices import triton_device
 from hypothesis import given as drawn_from
 from hypothesis import settings
 from hypothesis import strategies as st
-from layouts import by_hand, layouts
+from layouts import by_hand, float32_error, layouts
 from points import bits, globe, rectangle
 from torch import Tensor
 
@@ -112,7 +112,7 @@ def test_any_layout(case: tuple[Layout, Tensor], amplitude: float, count: int) -
     lonlat = rectangle(count)
     features = forward(lonlat, frequencies.to(DEVICE), layout, amplitude, torch.float32)
     expected = by_hand(lonlat, frequencies, layout, amplitude)
-    np.testing.assert_allclose(features.cpu().numpy(), expected, rtol=0, atol=2.5e-7 * abs(amplitude))
+    np.testing.assert_allclose(features.cpu().numpy(), expected, rtol=0, atol=float32_error(layout, amplitude))
 
 
 @settings(max_examples=30, deadline=None)
