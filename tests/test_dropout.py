@@ -6,7 +6,7 @@ from torch import nn
 from torch.testing import assert_close
 
 import locenc
-from locenc.dropout import Dropout
+from locenc.dropout import Dropout, part_of_batch
 
 
 @pytest.mark.parametrize("p", [0.5, 0.1, 0.25, 0.9, 0.999])
@@ -93,3 +93,29 @@ def test_networks_have_it():
         modules = list(locenc.create(name).modules())
         assert any(isinstance(module, nn.Dropout) for module in modules)
         assert all(type(module) is Dropout for module in modules if isinstance(module, nn.Dropout))
+
+
+@pytest.mark.parametrize(("dtype", "inplace"), [(torch.float32, False), (torch.bfloat16, False), (torch.float64, True)])
+def test_parts_of_a_batch_have_the_masks_of_the_whole(dtype, inplace):
+    """Ours, and torch's own (in place)."""
+    dropout, x = Dropout(0.3, inplace=inplace), torch.randn(11, 3, 5).to(dtype)
+    torch.manual_seed(5)
+    whole = [dropout(x.clone()) for _ in range(2)]
+    for rows in (slice(0, 4), slice(4, 5), slice(5, 5), slice(5, 11)):
+        torch.manual_seed(5)
+        with part_of_batch(rows, 11):
+            parts = [dropout(x[rows].clone()) for _ in range(2)]
+        for part, wanted in zip(parts, whole, strict=True):
+            assert torch.equal(part, wanted[rows])
+    assert not torch.equal(*whole)
+
+
+def test_parts_of_another_size_are_refused():
+    with (
+        part_of_batch(slice(2, 4), 9),
+        pytest.raises(RuntimeError, match="rows 2 to 4 of a batch was given 3 rows"),
+    ):
+        Dropout(0.5)(torch.ones(3, 2))
+    assert Dropout(0.5)(torch.ones(3, 2)).shape == (3, 2)
+    with part_of_batch(slice(2, 4), 9):
+        assert Dropout(0.5).eval()(torch.ones(3, 2)).sum() == 6
