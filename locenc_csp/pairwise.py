@@ -2,6 +2,7 @@
 
 Scores ``z = a b^T / divisor + bias`` are made for a block of rows at a time, and their part of the gradients in the
 same pass. What is kept for the backward pass has the size of the inputs. What the loss is of the scores is a `Rule`.
+Where ranks share losses (`locenc_csp.ranks`), each makes some of the rows, and all get the sums.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 
 from locenc_csp.masks import SamePlace
+from locenc_csp.ranks import at_work
 
 __all__ = ["Part", "Rule", "compare"]
 
@@ -138,10 +140,11 @@ def _blockwise(
         torch.zeros_like(part) if want and part is not None else a.new_empty(0)
         for part, want in zip((a, b, divisor, bias), wanted, strict=True)
     )
-    rows = max(FEWEST_ROWS, BLOCK // len(b))
+    rows, ranks = max(FEWEST_ROWS, BLOCK // len(b)), at_work()
+    own_rows = ranks.part(count)
     with torch.autocast(device, enabled=False):
-        for start in range(0, count, rows):
-            block = slice(start, min(start + rows, count))
+        for start in range(own_rows.start, own_rows.stop, rows):
+            block = slice(start, min(start + rows, own_rows.stop))
             own = (a[block] * b[block]).sum(1) / divisor
             scores = (scaled[block] @ keys.T).to(a.dtype)
             if bias is not None:
@@ -160,6 +163,7 @@ def _blockwise(
                 by_b[block].addcmul_(a[block], at_own / divisor)
             if by_bias.numel():
                 by_bias += (part.weights.sum(1, keepdim=True) * share + at_own).sum()
+    ranks.add(loss, by_a, by_b, by_divisor, by_bias)
     return loss / count, by_a, by_b, by_divisor, by_bias
 
 
