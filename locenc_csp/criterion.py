@@ -1,12 +1,13 @@
 """An objective in a training loop, with what it keeps from step to step: learned temperatures, a queue of places."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from locenc_csp.coordinate_queue import CoordinateQueue
-from locenc_csp.dual_encoder import DualEncoder
+from locenc_csp.dual_encoder import Embeddings
 from locenc_csp.learned_temperature import LearnedTemperature
 from locenc_csp.objectives import Objective
 
@@ -49,18 +50,18 @@ class Criterion(nn.Module):
         return self.learned is not None or self.queue is not None
 
     def forward(
-        self, model: DualEncoder, lonlat: Tensor, features: Tensor, negatives: Tensor | None = None
+        self, model: Callable[..., Embeddings], lonlat: Tensor, features: Tensor, negatives: Tensor | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the loss and its terms.
 
         Parameters
         ----------
-        model : DualEncoder
-            Embeds the batch, the random locations and the queue.
+        model : callable
+            Embeds the batch, the random locations and the queue: a `DualEncoder`, or what is called like one.
         lonlat : Tensor (B, 2)
             (longitude, latitude) in degrees.
         features : Tensor (B, F)
-            Image features.
+            Image features, or whatever else the model takes for images.
         negatives : Tensor (C*B, 2), optional
             Random locations, where the objective needs them; row c*B + i belongs to pair i.
 
@@ -75,8 +76,8 @@ class Criterion(nn.Module):
             embeddings = model(lonlat, features, negatives=negatives, twin=self.objective.needs_twin)
         else:
             waiting = self.queue().to(lonlat)
-            location, image, embedded, twin = model(lonlat, features, negatives=waiting if len(waiting) else None)
-            embeddings, given["queue"] = (location, image, None, twin), embedded
+            embeddings = model(lonlat, features, negatives=waiting if len(waiting) else None)
+            given["queue"], embeddings = embeddings.negatives, embeddings._replace(negatives=None)
             places = torch.cat([lonlat, waiting])
         loss, terms = self.objective(*embeddings, **given, places=places if self.objective.needs_places else None)
         if self.queue is not None and self.training:

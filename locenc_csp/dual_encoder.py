@@ -76,6 +76,16 @@ class DualEncoder(nn.Module):
         embedding: Tensor = self.location(lonlat)
         return embedding
 
+    def location_passes(self, lonlat: Tensor, *, twin: bool) -> Callable[[], Tensor]:
+        """Return a function that embeds locations as `embed_location` does, each call under its own dropout masks.
+
+        ``twin`` says whether it will be called twice: a `locenc.LocationEncoder` then computes its features and first
+        layer once.
+        """
+        if twin and isinstance(self.location, LocationEncoder):
+            return self.location.passes(lonlat)
+        return partial(self.embed_location, lonlat)
+
     def embed_image(self, features: Tensor) -> Tensor:
         """Raw embedding (B, d) of image features; with a decoder, the preprocessed features (B, F)."""
         with torch.no_grad():
@@ -102,17 +112,14 @@ class DualEncoder(nn.Module):
         negatives : Tensor (C*B, 2), optional
             Random locations; row c*B + i belongs to pair i.
         twin : bool
-            Whether to pass the locations a second time, under other dropout masks; a `locenc.LocationEncoder` computes
-            its features and first layer once for both.
+            Whether to pass the locations a second time, under other dropout masks.
 
         Returns
         -------
         Embeddings
             ``objective(*model(lonlat, features, ...))`` is the loss.
         """
-        embed: Callable[[], Tensor] = partial(self.embed_location, lonlat)
-        if twin and isinstance(self.location, LocationEncoder):
-            embed = self.location.passes(lonlat)
+        embed = self.location_passes(lonlat, twin=twin)
         location = self.decode(embed())
         random = None if negatives is None else self.decode(self.embed_location(negatives))
         second = self.decode(embed()) if twin else None
