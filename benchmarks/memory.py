@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
+import time
+from typing import NamedTuple, Self
 
 from benchmarks import machine
 
@@ -57,3 +60,43 @@ def peak(code: str, *, setup: str) -> tuple[int, float]:
     result = subprocess.run(command, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True)
     grown, seconds = json.loads(result.stdout.splitlines()[-1])
     return int(grown), float(seconds)
+
+
+class Found(NamedTuple):
+    """What a process took: bytes of anonymous memory before and at most, all resident bytes at most, seconds."""
+
+    before: int
+    anonymous: int
+    resident: int
+    seconds: float
+
+
+class Watch:
+    """Watch the memory of this process within a ``with`` block, every two milliseconds; ``found`` says what it took.
+
+    Anonymous memory is what a process must have: pages of mapped files are not in it. Linux alone tells.
+    """
+
+    found: Found
+
+    def __enter__(self) -> Self:
+        self._before = self._most = status("RssAnon")
+        self._start, self._over = time.perf_counter(), threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        seconds = time.perf_counter() - self._start
+        self._over.set()
+        self._thread.join()
+        self.found = Found(self._before, self._most, status("VmHWM"), seconds)
+
+    def _look(self) -> None:
+        while not self._over.wait(0.002):
+            self._most = max(self._most, status("RssAnon"))
+
+
+def status(name: str) -> int:
+    """Bytes that the system notes for this process under a name of ``/proc/self/status``."""
+    return int(machine.field("/proc/self/status", name).removesuffix(" kB")) * 1024
