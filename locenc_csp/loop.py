@@ -19,6 +19,7 @@ from tqdm import tqdm
 
 from locenc._files import explained, write_bytes, write_text
 from locenc_csp.losses import Losses, numbers
+from locenc_csp.ranks import ALONE, Ranks
 from locenc_csp.recipes import Schedule
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
@@ -39,6 +40,7 @@ def fit(
     validate: Validate | None = None,
     label: str = "training",
     progress: bool = True,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Train a model in place.
 
@@ -66,6 +68,9 @@ def fit(
         Text before the progress bar.
     progress : bool
         Whether to show a bar (on a terminal only).
+    ranks : Ranks
+        Processes that all call this with the same; their gradients are averaged. The first alone writes, reads a run
+        that is there, validates and shows a bar; checkpoints are those of one process.
 
     Raises
     ------
@@ -74,8 +79,10 @@ def fit(
     FloatingPointError
         If a loss is found not to be finite, when they are looked at; the last checkpoint is kept.
     OSError
-        If a checkpoint cannot be written; the one before stays whole.
+        If a checkpoint cannot be written, and the one before stays whole; or another of the processes has ended.
     """
+    if not ranks.is_first:
+        folder, progress = None, False
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = parameters[0].device
     plan = _Plan(rows.to(device), schedule)
@@ -85,7 +92,7 @@ def fit(
     optimiser = torch.optim.AdamW(groups, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.lr, total_steps=plan.num_steps + 1)
     state = _Checkpoint(folder, model, optimiser, rate, dict(fingerprint or {}))
-    start = state.load()
+    start = state.load(ranks)
     log, losses = _Metrics(folder, start), Losses(schedule.log_every)
 
     with (
@@ -99,6 +106,7 @@ def fit(
                 losses.keep(loss)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
+                ranks.average_gradients(parameters)
                 nn.utils.clip_grad_norm_(parameters, schedule.max_grad_norm)
                 optimiser.step()
                 done = number + 1
@@ -120,7 +128,8 @@ def fit(
                     bar.set_postfix_str(f"loss {values['loss']:.4f}", refresh=False)
                 rate.step()
                 if validate is not None and ends:
-                    log.write(done, epoch=number // plan.steps_per_epoch, **_in_eval_mode(model, validate))
+                    found = ranks.from_first(_in_eval_mode(model, validate) if ranks.is_first else None)
+                    log.write(done, epoch=number // plan.steps_per_epoch, **found)
                 bar.update()
                 if saves:
                     state.save(done)
@@ -185,10 +194,19 @@ class _Checkpoint:
         write_bytes(self.path, buffer.getvalue())
         self.saved = step
 
-    def load(self) -> int:
-        """Continue from the file, if there is one: the number of steps done."""
-        if self.path is None or not self.path.exists():
+    def load(self, ranks: Ranks) -> int:
+        """Continue from the first rank's file, if there is one: the number of steps done."""
+        content = ranks.from_first(self._read())
+        if content is None:
             return 0
+        for name, part in self.parts.items():
+            part.load_state_dict(content[name])
+        self.saved = int(content["step"])
+        return self.saved
+
+    def _read(self) -> dict[str, Any] | None:
+        if self.path is None or not self.path.exists():
+            return None
         content = read_checkpoint(self.path)
         there = json.loads(content["fingerprint"])
         if (difference := first_difference(there, self.fingerprint)) is not None:
@@ -196,10 +214,7 @@ class _Checkpoint:
                 f"{self.path} belongs to another run: {difference}. Choose another output folder, or delete "
                 f"{self.path.parent}"
             )
-        for name, part in self.parts.items():
-            part.load_state_dict(content[name])
-        self.saved = int(content["step"])
-        return self.saved
+        return content
 
     def where(self) -> str:
         return "the start" if self.path is None or not self.saved else f"step {self.saved} ({self.path})"

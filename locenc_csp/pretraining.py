@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,15 @@ from locenc_csp.datasets.table import PlaceTable, read_table
 from locenc_csp.device_rows import image_rows
 from locenc_csp.dual_encoder import DualEncoder
 from locenc_csp.features import FeatureMatrix, open_features
+from locenc_csp.joining import joined
 from locenc_csp.learned_temperature import LearnedTemperature
 from locenc_csp.loop import Step, fit
 from locenc_csp.objectives import Objective
 from locenc_csp.projection import FrozenProjection
+from locenc_csp.ranks import ALONE, Ranks, sharing_losses
 from locenc_csp.recipes import Encoder, Pretrain
 from locenc_csp.search import retrieval
+from locenc_csp.spread_encoder import SpreadEncoder
 
 ENCODER, RECIPE = "encoder", "recipe.json"
 TEMPERATURE = 0.1
@@ -38,6 +42,9 @@ Rows = NDArray[np.int64]
 
 def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
     """Pre-train a location encoder; a run that stopped is continued, a finished one trains no further.
+
+    Under torchrun all processes work at one run, in the batches of one process; the first of them alone writes, prints
+    and validates.
 
     Parameters
     ----------
@@ -58,13 +65,18 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
     FileNotFoundError, ValueError
         For a table, features or a checkpoint that are missing, damaged or do not fit together.
     OSError
-        If the output folder cannot be written, or another process is at work in it.
+        If the output folder cannot be written, another process is at work in it, or one of this run has failed.
 
     References
     ----------
     Mai et al. 2023, "CSP: Self-supervised contrastive spatial pre-training for geospatial-visual
     representations", ICML.
     """
+    with joined(recipe.device) as ranks:
+        return _pretrain(recipe, ranks, progress=progress)
+
+
+def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
     table, features = read_table(recipe.table), open_features(recipe.features)
     features.check_ids(table)
     rows, held_out = _pairs(table, recipe)
@@ -83,6 +95,7 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
         sampler=sampler,
         num_negatives=recipe.num_negatives,
         bfloat16=recipe.bfloat16,
+        ranks=ranks,
     )
 
     def validate() -> dict[str, float]:
@@ -93,7 +106,7 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
         found = retrieval(location, image, places)
         return {**criterion.values(), **{f"validation_{name}": value for name, value in found.items()}}
 
-    with only_one(recipe.out, "pre-training"):
+    with only_one(recipe.out, "pre-training") if ranks.is_first else nullcontext():
         fit(
             step,
             nn.ModuleList([model, criterion]) if criterion.keeps_something else model,
@@ -104,9 +117,12 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
             validate=validate if len(held_out) or criterion.values() else None,
             label=f"pre-training {recipe.objective}",
             progress=progress,
+            ranks=ranks,
         )
-        model.location.save_pretrained(recipe.out / ENCODER)  # type: ignore[operator]
-        write_text(recipe.out / RECIPE, json.dumps(dataclasses.asdict(recipe), indent=2, default=str) + "\n")
+        if ranks.is_first:
+            model.location.save_pretrained(recipe.out / ENCODER)  # type: ignore[operator]
+            write_text(recipe.out / RECIPE, json.dumps(dataclasses.asdict(recipe), indent=2, default=str) + "\n")
+    ranks.wait()
     return recipe.out / ENCODER
 
 
@@ -119,6 +135,7 @@ def make_step(
     sampler: negatives.Sampler,
     num_negatives: int = 1,
     bfloat16: bool = False,
+    ranks: Ranks = ALONE,
 ) -> Step:
     """Make the step of pre-training: all that it reads is where the model is, so that the host need not wait for it.
 
@@ -136,14 +153,17 @@ def make_step(
         How many for each pair.
     bfloat16 : bool
         Whether matrices are multiplied in bfloat16.
+    ranks : Ranks
+        Processes that share each batch; the images of its own part are all that one reads.
     """
     needs_negatives, device = criterion.objective.needs_negatives, lonlat.device.type
+    embed = model if ranks.size == 1 else SpreadEncoder(model, ranks)
 
     def step(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        places, images = lonlat[rows], images_of(rows)
+        places, images = lonlat[rows], images_of(rows[ranks.part(len(rows))])
         random = sampler(places, num_negatives, generator) if needs_negatives else None
-        with torch.autocast(device, torch.bfloat16, enabled=bfloat16):
-            return criterion(model, places, images, random)  # type: ignore[no-any-return]
+        with sharing_losses(ranks), torch.autocast(device, torch.bfloat16, enabled=bfloat16):
+            return criterion(embed, places, images, random)  # type: ignore[no-any-return]
 
     return step
 

@@ -94,6 +94,10 @@ class Ranks:
             distributed.broadcast_object_list(box, src=0)
         return box[0]
 
+    def wait(self) -> None:
+        """Wait until all processes have come here."""
+        self.from_first(None)
+
     def _part(self, count: int, rank: int) -> slice:
         return slice(count * rank // self.size, count * (rank + 1) // self.size)
 

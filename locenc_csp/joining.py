@@ -1,0 +1,93 @@
+"""How processes that torchrun started find one another, and how one that fails tells the others why."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import distributed
+from torch.distributed.rendezvous import rendezvous
+
+from locenc._devices import AUTO
+from locenc_csp.ranks import ALONE, Ranks
+
+__all__ = ["joined"]
+
+#: What torchrun says to each process that it starts.
+SAID = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+FAILURE = "locenc_csp/failure"
+PATIENCE = timedelta(seconds=5)  # for a process that fails to say why
+
+
+@contextmanager
+def joined(device: str) -> Iterator[Ranks]:
+    """Join the other processes of the same run, if there are any: those that torchrun started, or those of a group.
+
+    With CUDA each process of a machine takes a device of its own, and they talk by nccl; on the CPU by gloo.
+
+    Parameters
+    ----------
+    device : str
+        What is to be computed on: ``"auto"``, ``"cpu"`` or ``"cuda"``.
+
+    Yields
+    ------
+    Ranks
+        `ALONE` in a process that nobody started with others. Where torch's default group is there already, its.
+
+    Raises
+    ------
+    ValueError
+        If the device is one for all, or there are fewer of them than processes.
+    ConnectionAbortedError
+        In the other processes, if one failed; says which, and why.
+    """
+    if distributed.is_available() and distributed.is_initialized():
+        yield Ranks(distributed.get_rank(), distributed.get_world_size())
+        return
+    if not all(name in os.environ for name in SAID) or os.environ["WORLD_SIZE"] == "1":
+        yield ALONE
+        return
+    ranks = Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    backend = _backend(device, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
+    store, *_ = next(rendezvous("env://"))
+    distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.size)
+    try:
+        yield ranks
+    except ConnectionError as error:
+        raise ConnectionAbortedError(_why(store) or str(error)) from error
+    except Exception as error:
+        store.set(FAILURE, f"process {ranks.rank} of {ranks.size} failed: {error}")
+        raise
+    finally:
+        distributed.destroy_process_group()
+
+
+def _backend(device: str, local_rank: int, local_size: int) -> str:
+    """Choose how processes talk, and this process's CUDA device."""
+    if device == "cpu" or (device == AUTO and not torch.cuda.is_available()):
+        return "gloo"
+    if device not in (AUTO, "cuda"):
+        raise ValueError(
+            f"device {device!r} would be that of all {local_size} processes: choose cpu, or cuda, which gives each its "
+            "own (CUDA_VISIBLE_DEVICES says which there are)"
+        )
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if count < local_size:
+        raise ValueError(
+            f"{local_size} processes were started on this machine, but torch finds {count} CUDA devices: start one for "
+            "each (torchrun --nproc-per-node), or choose --device cpu"
+        )
+    torch.cuda.set_device(local_rank)
+    return "nccl"
+
+
+def _why(store: Any) -> str | None:
+    """What the process that failed has said, if it could."""
+    try:
+        store.wait([FAILURE], PATIENCE)
+        return str(store.get(FAILURE).decode())
+    except RuntimeError:  # it was killed, or it held the store
+        return None
