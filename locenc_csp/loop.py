@@ -7,7 +7,7 @@ killed and started again continues exactly: on the CPU it ends in the same bits.
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from locenc._files import explained, write_bytes, write_text
+from locenc_csp.balance import Balance
+from locenc_csp.early_stop import EarlyStop
 from locenc_csp.losses import Losses, numbers
+from locenc_csp.optimisers import Group, make_optimiser, make_rate
 from locenc_csp.ranks import ALONE, Ranks
 from locenc_csp.recipes import Schedule
 
@@ -38,6 +41,10 @@ def fit(
     folder: Path | None = None,
     fingerprint: Mapping[str, Any] | None = None,
     validate: Validate | None = None,
+    validate_every: int | None = None,
+    early_stop: EarlyStop | None = None,
+    groups: Sequence[Group] = (),
+    balance: Balance | None = None,
     label: str = "training",
     progress: bool = True,
     ranks: Ranks = ALONE,
@@ -52,7 +59,7 @@ def fit(
         generator are on the device of the model's parameters. The host looks at losses when they are logged, saved or
         validated, and does not wait for the device in between.
     model : Module
-        Its parameters with ``requires_grad`` are trained, by AdamW with a one-cycle learning rate.
+        Its parameters with ``requires_grad`` are trained, by AdamW; see `Schedule`.
     rows : Tensor
         ``(N,)`` int64 row numbers; batches are drawn from them without replacement, shuffled for each epoch. A last
         batch that is not full is left out.
@@ -63,7 +70,15 @@ def fit(
     fingerprint : mapping, optional
         Plain values that identify the run; a checkpoint with others is refused.
     validate : callable, optional
-        Called in evaluation mode after each epoch; its numbers go to the metrics.
+        Called in evaluation mode after each epoch and at the end; its numbers go to the metrics.
+    validate_every : int, optional
+        Steps between validations, in place of an epoch.
+    early_stop : EarlyStop, optional
+        Ends the training by what ``validate`` finds; the model is left with its best weights.
+    groups : sequence of Group
+        Parts of the model with a learning rate or a weight decay of their own.
+    balance : Balance, optional
+        Which of the N rows an epoch holds; all of them unless given.
     label : str
         Text before the progress bar.
     progress : bool
@@ -85,13 +100,13 @@ def fit(
         folder, progress = None, False
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = parameters[0].device
-    plan = _Plan(rows.to(device), schedule)
-    groups = [{"params": [one for one in parameters if one.ndim]}]
-    if scalars := [one for one in parameters if not one.ndim]:  # learned temperatures: none pulls them to 1
-        groups.append({"params": scalars, "weight_decay": 0.0})  # type: ignore[dict-item]
-    optimiser = torch.optim.AdamW(groups, lr=schedule.lr, weight_decay=schedule.weight_decay, fused=True)
-    rate = torch.optim.lr_scheduler.OneCycleLR(optimiser, schedule.lr, total_steps=plan.num_steps + 1)
-    state = _Checkpoint(folder, model, optimiser, rate, dict(fingerprint or {}))
+    plan = _Plan(rows.to(device), schedule, balance)
+    optimiser = make_optimiser(model, schedule, groups)
+    rate = make_rate(optimiser, schedule, num_steps=plan.num_steps, steps_per_epoch=plan.steps_per_epoch)
+    kept = {"model": model, "optimiser": optimiser, "rate": rate}
+    if early_stop is not None:
+        kept["early_stop"] = early_stop
+    state = _Checkpoint(folder, kept, dict(fingerprint or {}))
     start = state.load(ranks)
     log, losses = _Metrics(folder, start), Losses(schedule.log_every)
 
@@ -101,19 +116,23 @@ def fit(
     ):
         try:
             for number, batch in plan.batches(start):
+                if early_stop is not None and early_stop.is_over:
+                    break
                 torch.manual_seed(_key(schedule.seed, 1, number))
                 loss, terms = step(batch, torch.Generator(device).manual_seed(_key(schedule.seed, 2, number)))
                 losses.keep(loss)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
                 ranks.average_gradients(parameters)
-                nn.utils.clip_grad_norm_(parameters, schedule.max_grad_norm)
+                if schedule.max_grad_norm is not None:
+                    nn.utils.clip_grad_norm_(parameters, schedule.max_grad_norm)
                 optimiser.step()
                 done = number + 1
                 logs, saves = (
                     done % every == 0 or done == plan.num_steps for every in (schedule.log_every, schedule.save_every)
                 )
-                ends = validate is not None and done % plan.steps_per_epoch == 0
+                due = done % (validate_every or plan.steps_per_epoch) == 0 or done == plan.num_steps
+                ends = validate is not None and due
                 if logs or saves or ends:
                     losses.look(number)
                 if logs:
@@ -130,13 +149,17 @@ def fit(
                 if validate is not None and ends:
                     found = ranks.from_first(_in_eval_mode(model, validate) if ranks.is_first else None)
                     log.write(done, epoch=number // plan.steps_per_epoch, **found)
+                    if early_stop is not None:
+                        early_stop.look(found)
                 bar.update()
-                if saves:
+                if saves or (early_stop is not None and early_stop.is_over):
                     state.save(done)
         except KeyboardInterrupt:
             if progress:
                 bar.write(f"interrupted; the same command continues from {state.where()}")
             raise
+    if early_stop is not None:
+        early_stop.restore()
 
 
 @dataclass(frozen=True)
@@ -145,6 +168,7 @@ class _Plan:
 
     rows: Tensor
     schedule: Schedule
+    balance: Balance | None = None
 
     def __post_init__(self) -> None:
         if len(self.rows) == 0:
@@ -152,11 +176,15 @@ class _Plan:
 
     @property
     def batch_size(self) -> int:
-        return min(self.schedule.batch_size, len(self.rows))
+        return min(self.schedule.batch_size, self._rows_per_epoch)
 
     @property
     def steps_per_epoch(self) -> int:
-        return len(self.rows) // self.batch_size
+        return self._rows_per_epoch // self.batch_size
+
+    @property
+    def _rows_per_epoch(self) -> int:
+        return len(self.rows) if self.balance is None else self.balance.num_rows
 
     @property
     def num_steps(self) -> int:
@@ -169,6 +197,8 @@ class _Plan:
             if epoch != drawn:
                 generator = torch.Generator().manual_seed(_key(self.schedule.seed, 0, epoch))
                 shuffled = torch.randperm(len(self.rows), generator=generator)  # on the CPU: the same for all devices
+                if self.balance is not None:
+                    shuffled = self.balance.keep(shuffled)
                 order, drawn = self.rows[shuffled.to(self.rows.device)], epoch
             yield number, order[place * self.batch_size : (place + 1) * self.batch_size]
 
@@ -176,11 +206,9 @@ class _Plan:
 class _Checkpoint:
     """The state of a run on disk, replaced atomically."""
 
-    def __init__(
-        self, folder: Path | None, model: nn.Module, optimiser: torch.optim.Optimizer, rate: Any, fingerprint: Any
-    ) -> None:
+    def __init__(self, folder: Path | None, parts: dict[str, Any], fingerprint: Any) -> None:
         self.path = None if folder is None else folder / CHECKPOINT
-        self.parts = {"model": model, "optimiser": optimiser, "rate": rate}
+        self.parts = parts
         self.fingerprint = json.loads(json.dumps(fingerprint, default=str))
         self.saved = 0
 
@@ -293,9 +321,12 @@ def _key(seed: int, stream: int, number: int) -> int:
 
 
 def first_difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str | None:
-    """Say how the settings of a run on disk differ from those of the present one; None where they are equal."""
+    """Say how the settings of a run on disk differ from those of the present one; None where they are equal.
+
+    A setting that is absent is one that was not given, None: runs of before an option existed go on.
+    """
     for key in sorted({*there, *here}):
-        old, new = there.get(key, "absent"), here.get(key, "absent")
+        old, new = there.get(key), here.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             if (inner := first_difference(old, new, f"{prefix}{key}.")) is not None:
                 return inner

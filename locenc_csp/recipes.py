@@ -14,6 +14,7 @@ from locenc._names import check_count
 
 Value = int | float | bool | str
 HeadName = Literal["softmax", "presence", "an-full", "an-full-me", "an-ssdl", "an-ssdl-me", "an-slds", "an-slds-me"]
+TablePart = Literal["main", "labels", "terms", "sizes", "images", "search"]
 
 RANDOM_CONV = "random-conv"
 
@@ -24,9 +25,14 @@ def default_cache() -> Path:
 
 
 def _check(
-    recipe: Any, *, counts: tuple[str, ...] = (), from_zero: tuple[str, ...] = (), rates: tuple[str, ...] = ()
+    recipe: Any,
+    *,
+    counts: tuple[str, ...] = (),
+    from_zero: tuple[str, ...] = (),
+    rates: tuple[str, ...] = (),
+    weights: tuple[str, ...] = (),
 ) -> None:
-    """Check fields: whole numbers from 1, whole numbers from 0, positive finite numbers. None is left alone.
+    """Check fields: whole numbers from 1, from 0, positive finite numbers, finite ones from 0. None is left alone.
 
     Raises
     ------
@@ -40,8 +46,12 @@ def _check(
     for name in rates:
         values = getattr(recipe, name)
         for value in values if isinstance(values, tuple) else (values,):
-            if not 0 < value < math.inf:
+            if value is not None and not 0 < value < math.inf:
                 raise ValueError(f"{name} must be positive and finite, got {value!r}")
+    for name in weights:
+        value = getattr(recipe, name)
+        if value is not None and not 0 <= value < math.inf:
+            raise ValueError(f"{name} must be 0 or more and finite, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -65,7 +75,7 @@ class Encoder:
 
 @dataclass(frozen=True)
 class Schedule:
-    """AdamW with a one-cycle learning rate."""
+    """AdamW with a one-cycle learning rate, or one that falls by a factor from epoch to epoch."""
 
     epochs: int = 12
     """Passes over the rows."""
@@ -75,10 +85,14 @@ class Schedule:
     """Rows in a batch."""
     lr: float = 2e-3
     """Peak learning rate."""
+    lr_decay: float | None = None
+    """Instead of one cycle: factor of the learning rate for each epoch, from lr on; 1 keeps it constant."""
     weight_decay: float = 0.01
-    """AdamW's weight decay."""
-    max_grad_norm: float = 5.0
-    """Gradients are scaled down to this norm."""
+    """AdamW's weight decay; 0 makes it Adam."""
+    vector_decay: float | None = None
+    """Weight decay of vectors: biases, norms; as weight_decay unless given."""
+    max_grad_norm: float | None = 5.0
+    """Gradients are scaled down to this norm; never when None."""
     seed: int = 0
     """Of initial weights, batches, negatives and dropout."""
     save_every: int = 200
@@ -91,10 +105,9 @@ class Schedule:
             self,
             counts=("epochs", "steps", "batch_size", "save_every", "log_every"),
             from_zero=("seed",),
-            rates=("lr", "max_grad_norm"),
+            rates=("lr", "lr_decay", "max_grad_norm"),
+            weights=("weight_decay", "vector_decay"),
         )
-        if not 0 <= self.weight_decay < math.inf:
-            raise ValueError(f"weight_decay must be 0 or more and finite, got {self.weight_decay!r}")
 
 
 @dataclass(frozen=True)
@@ -301,3 +314,34 @@ class Demo:
 
     def __post_init__(self) -> None:
         _check(self, counts=("num_points", "workers"), from_zero=("seed",))
+
+
+@dataclass(frozen=True)
+class Table:
+    """The study of the paper's tables on real images: objectives, terms, sizes, image features, labels; resumable."""
+
+    out: Path = Path("runs/table")
+    """Folder of the results; a study found there is continued."""
+    data: Path = field(default_factory=lambda: default_cache() / "bluemarble")
+    """Folder of the data set; built once."""
+    num_points: int = 30_000
+    """Places of the data set, if it is built."""
+    parts: tuple[TablePart, ...] = ("main", "labels", "terms", "sizes", "images", "search")
+    """What to run: the main table, other labels and splits, ablations, and the search for a better recipe."""
+    num_splits: int = 5
+    """Splits of the main table; the other parts have 3 at most."""
+    label_ratios: tuple[float, ...] = (0.01, 0.05, 0.10, 0.20, 1.0)
+    """Label shares of the main table; the other parts have those of 1, 5 and 20 % among them."""
+    seed: int = 0
+    """Of everything."""
+    workers: int | None = None
+    """Processes side by side, one thread each; the number of cores unless given."""
+
+    def __post_init__(self) -> None:
+        _check(self, counts=("num_points", "num_splits", "workers"), from_zero=("seed",))
+        if self.num_splits > 5:
+            raise ValueError(f"num_splits must be 5 or less, as many as the data set has, got {self.num_splits}")
+        if not self.label_ratios or not all(0 < ratio <= 1 for ratio in self.label_ratios):
+            raise ValueError(f"label_ratios must be shares in (0, 1], got {self.label_ratios}")
+        if "main" not in self.parts:
+            raise ValueError("parts must name main: it chooses the encoder of the others, and finished cells are kept")
