@@ -75,9 +75,12 @@ def _features(recipe: Features) -> None:
 
 
 def _pretrain(recipe: Pretrain) -> None:
+    from locenc_csp.joining import is_first
     from locenc_csp.pretraining import pretrain
 
-    print(f"encoder: {pretrain(recipe)}")
+    encoder = pretrain(recipe)
+    if is_first():
+        print(f"encoder: {encoder}")
 
 
 def _finetune(recipe: Finetune) -> None:

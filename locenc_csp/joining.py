@@ -13,7 +13,7 @@ from torch.distributed.rendezvous import rendezvous
 from locenc._devices import AUTO
 from locenc_csp.ranks import ALONE, Ranks
 
-__all__ = ["joined"]
+__all__ = ["is_first", "joined"]
 
 #: What torchrun says to each process that it starts.
 SAID = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -63,6 +63,11 @@ def joined(device: str) -> Iterator[Ranks]:
         raise
     finally:
         distributed.destroy_process_group()
+
+
+def is_first() -> bool:
+    """Say whether this process speaks for all that torchrun started; it does if it was started alone."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _backend(device: str, local_rank: int, local_size: int) -> str:
