@@ -18,12 +18,14 @@ from locenc._devices import resolve
 from locenc._files import only_one, write_text
 from locenc.registry import default_network
 from locenc_csp import negatives
+from locenc_csp.balance import Balance
 from locenc_csp.coordinate_queue import CoordinateQueue
 from locenc_csp.criterion import Criterion
 from locenc_csp.datasets.table import PlaceTable, read_table
 from locenc_csp.device_rows import image_rows
 from locenc_csp.dual_encoder import DualEncoder
 from locenc_csp.features import FeatureMatrix, open_features
+from locenc_csp.jitter import jitter
 from locenc_csp.joining import joined
 from locenc_csp.learned_temperature import LearnedTemperature
 from locenc_csp.loop import Step, fit
@@ -95,6 +97,7 @@ def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
         sampler=sampler,
         num_negatives=recipe.num_negatives,
         bfloat16=recipe.bfloat16,
+        jitter_m=recipe.jitter_m,
         ranks=ranks,
     )
 
@@ -115,6 +118,7 @@ def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
             folder=recipe.out,
             fingerprint=_fingerprint(recipe),
             validate=validate if len(held_out) or criterion.values() else None,
+            balance=_balance(table, rows, recipe),
             label=f"pre-training {recipe.objective}",
             progress=progress,
             ranks=ranks,
@@ -135,6 +139,7 @@ def make_step(
     sampler: negatives.Sampler,
     num_negatives: int = 1,
     bfloat16: bool = False,
+    jitter_m: float | None = None,
     ranks: Ranks = ALONE,
 ) -> Step:
     """Make the step of pre-training: all that it reads is where the model is, so that the host need not wait for it.
@@ -153,6 +158,8 @@ def make_step(
         How many for each pair.
     bfloat16 : bool
         Whether matrices are multiplied in bfloat16.
+    jitter_m : float, optional
+        By how many metres places are moved at most.
     ranks : Ranks
         Processes that share each batch; the images of its own part are all that one reads.
     """
@@ -161,6 +168,8 @@ def make_step(
 
     def step(rows: Tensor, generator: torch.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         places, images = lonlat[rows], images_of(rows[ranks.part(len(rows))])
+        if jitter_m is not None:
+            places = jitter(places, jitter_m, generator)
         random = sampler(places, num_negatives, generator) if needs_negatives else None
         with sharing_losses(ranks), torch.autocast(device, torch.bfloat16, enabled=bfloat16):
             return criterion(embed, places, images, random)  # type: ignore[no-any-return]
@@ -192,6 +201,12 @@ def _pairs(table: PlaceTable, recipe: Pretrain) -> tuple[Rows, Rows]:
     count = min(recipe.validation_pairs, len(rows) // 10)
     order = np.random.default_rng([recipe.schedule.seed, 10]).permutation(rows)
     return np.sort(order[count:]), np.sort(order[:count])
+
+
+def _balance(table: PlaceTable, rows: Rows, recipe: Pretrain) -> Balance | None:
+    if recipe.max_per_class is None or recipe.label is None:
+        return None
+    return Balance(torch.from_numpy(table.labels(recipe.label).codes[rows]), recipe.max_per_class)
 
 
 def _pairing(count: int, rows: Rows, recipe: Pretrain) -> Rows:

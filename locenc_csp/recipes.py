@@ -208,6 +208,12 @@ class Pretrain:
     """Random locations for each pair."""
     min_negative_km: float = 0.0
     """Random locations are at least this far from the pair's own."""
+    jitter_m: float | None = None
+    """Each place is moved by at most so many metres, anew in each step and the same in all directions; none if None."""
+    max_per_class: int | None = None
+    """Rows of each class in an epoch, as in the published CSP code. It reads labels: leave it out (None) otherwise."""
+    label: str | None = None
+    """Column of those classes; nothing else looks at it."""
     image_components: int | None = 256
     """Principal components of the image features that are used; all raw features when None."""
     shuffle_pairs: bool = False
@@ -222,7 +228,22 @@ class Pretrain:
     """Optimisation."""
 
     def __post_init__(self) -> None:
-        _check(self, counts=("num_negatives", "queue_size", "image_components"), from_zero=("validation_pairs",))
+        _check(
+            self,
+            counts=("num_negatives", "queue_size", "image_components", "max_per_class"),
+            from_zero=("validation_pairs",),
+            rates=("jitter_m",),
+        )
+        if (self.max_per_class is None) != (self.label is None):
+            raise ValueError(
+                "max_per_class and label belong together: how many rows of a class, and which column it is"
+            )
+        near = self.same_place_km
+        if near is not None and self.jitter_m is not None and 1000 * near < 2 * self.jitter_m:
+            raise ValueError(
+                f"jitter_m moves pairs at one place up to {2 * self.jitter_m:g} m apart, but same_place_km is "
+                f"{near:g}: give at least {2 * self.jitter_m / 1000:g}"
+            )
 
 
 @dataclass(frozen=True)
