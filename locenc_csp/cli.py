@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from locenc_csp.import_recipes import Import, ImportTable
-from locenc_csp.recipes import Data, Demo, Evaluate, Features, Finetune, Pretrain
+from locenc_csp.recipes import Data, Demo, Evaluate, Features, Finetune, Pretrain, Table
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "data": Data,
@@ -16,6 +16,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "finetune": Finetune,
     "evaluate": Evaluate,
     "demo": Demo,
+    "table": Table,
 }
 
 
@@ -89,7 +90,9 @@ def _finetune(recipe: Finetune) -> None:
     result = finetune(recipe)
     chosen = result["chosen"]
     print(f"{result['num_labels']} labels, {len(result['classes'])} classes")
-    print(f"chosen: {chosen['mode']}, learning rate {chosen['lr']:g}, top-1 on validation {chosen['val_top1']:.3f}")
+    settings = [f"{name} {value:g}" for name, value in chosen.items() if name not in ("mode", "val_top1")]
+    top1 = "no rows" if chosen["val_top1"] is None else format(chosen["val_top1"], ".3f")
+    print(f"chosen: {', '.join([chosen['mode'], *settings])}; top-1 on validation: {top1}")
     print(f"run: {recipe.out}")
 
 
@@ -117,6 +120,12 @@ def _demo(recipe: Demo) -> None:
     run_demo(recipe)
 
 
+def _table(recipe: Table) -> None:
+    from locenc_csp.table import run_table
+
+    print(f"table: {run_table(recipe)}")
+
+
 _RUN: dict[type[Any], Callable[[Any], None]] = {
     Data: _data,
     Import: _import,
@@ -126,6 +135,7 @@ _RUN: dict[type[Any], Callable[[Any], None]] = {
     Finetune: _finetune,
     Evaluate: _evaluate,
     Demo: _demo,
+    Table: _table,
 }
 
 if __name__ == "__main__":

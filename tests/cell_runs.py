@@ -6,14 +6,14 @@ import time
 
 import torch
 
-from locenc_csp.study import Cell, Workplace
+from locenc_csp.study.cells import Cell, Workplace
 
 
 def note_threads(place: Workplace, cell: Cell) -> None:
     """Write how many threads a worker has; a cell called ``broken`` fails, ``slow`` ones take their time."""
-    if cell.method == "broken":
+    if cell.method.key == "broken":
         raise ValueError(f"broken on purpose, seed {cell.seed}")
-    if cell.method == "slow":
+    if cell.method.key == "slow":
         time.sleep(0.3)
     seen = {"threads": torch.get_num_threads(), "omp": os.environ["OMP_NUM_THREADS"], "process": os.getpid()}
-    (place.out / f"{cell.method}-{cell.seed}.json").write_text(json.dumps(seen))
+    (place.out / f"{cell.method.key}-{cell.seed}.json").write_text(json.dumps(seen))

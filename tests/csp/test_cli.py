@@ -169,22 +169,20 @@ def test_a_setting_out_of_range(capsys: pytest.CaptureFixture[str]) -> None:
     assert "num_points must be a whole number of at least 1, got 0" in capsys.readouterr().err.replace("\n", " ")
 
 
-def test_another_study_in_the_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from locenc_csp import demo
-    from locenc_csp.recipes import Demo
-    from locenc_csp.study import Workplace
+def test_another_study_in_the_folder(tmp_path: Path) -> None:
+    from locenc_csp.study.identity import check_study
 
-    (tmp_path / "features").mkdir()
-    (tmp_path / "features" / "meta.json").write_text("{}")
-    (tmp_path / "table.parquet").write_bytes(b"a table")
-    place = Workplace(tmp_path / "table.parquet", tmp_path / "features", tmp_path / "out")
-    demo._check_study(Demo(out=place.out, seed=0), place)
-    demo._check_study(Demo(out=place.out, seed=0, quick=True), place)
+    table, features, out = tmp_path / "table.parquet", tmp_path / "features", tmp_path / "out"
+    features.mkdir()
+    (features / "meta.json").write_text("{}")
+    table.write_bytes(b"a table")
+    check_study(out, seed=0, table=table, features=features)
+    check_study(out, seed=0, table=table, features=features)
     with pytest.raises(ValueError, match=r"holds another study: seed was 0, now 1\. Choose another --out, or delete"):
-        demo._check_study(Demo(out=place.out, seed=1), place)
-    (tmp_path / "table.parquet").write_bytes(b"another")
+        check_study(out, seed=1, table=table, features=features)
+    table.write_bytes(b"another")
     with pytest.raises(ValueError, match="holds another study: table was"):
-        demo._check_study(Demo(out=place.out, seed=0), place)
+        check_study(out, seed=0, table=table, features=features)
 
 
 def test_an_unknown_option(capsys: pytest.CaptureFixture[str]) -> None:
