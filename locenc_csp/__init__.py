@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from locenc_csp.heads import PresenceHead, SoftmaxHead
     from locenc_csp.import_recipes import Import, ImportTable
     from locenc_csp.learned_temperature import LearnedTemperature
+    from locenc_csp.linear_probe import linear_probe
     from locenc_csp.masks import same_place
+    from locenc_csp.neighbour_head import NeighbourHead
     from locenc_csp.objectives import Objective
     from locenc_csp.presence import full_loss, slds_loss, ssdl_loss
     from locenc_csp.pretraining import pretrain
@@ -35,6 +37,7 @@ _HOME = {
     "Import": "import_recipes",
     "ImportTable": "import_recipes",
     "LearnedTemperature": "learned_temperature",
+    "NeighbourHead": "neighbour_head",
     "Objective": "objectives",
     "PresenceHead": "heads",
     "Pretrain": "recipes",
@@ -49,6 +52,7 @@ _HOME = {
     "full_loss": "presence",
     "import_published": "datasets.importing",
     "import_table": "datasets.importing",
+    "linear_probe": "linear_probe",
     "multiply_prior": "evaluation",
     "nearest_neighbour": "search",
     "plot_accuracy": "accuracy_map",
@@ -73,6 +77,7 @@ __all__ = [
     "Import",
     "ImportTable",
     "LearnedTemperature",
+    "NeighbourHead",
     "Objective",
     "PresenceHead",
     "Pretrain",
@@ -87,6 +92,7 @@ __all__ = [
     "full_loss",
     "import_published",
     "import_table",
+    "linear_probe",
     "multiply_prior",
     "nearest_neighbour",
     "plot_accuracy",

@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ import locenc
 from locenc import LocationEncoder
 from locenc._devices import home
 from locenc._files import read_json, write_bytes
-from locenc_csp.heads import HEADS, Head
+from locenc_csp.heads import HEADS, Predictor
+from locenc_csp.neighbour_head import NeighbourHead
 from locenc_csp.pretraining import ENCODER
 
 HEAD, RESULT, SCORES = "head.safetensors", "result.json", "scores.json"
 AGAIN = "run finetune again"
+PREDICTORS: dict[str, Callable[[int, int], Predictor]] = {**HEADS, "knn": NeighbourHead.empty}
 
 
-def load_finetuned(folder: Path) -> tuple[LocationEncoder, Head, dict[str, Any]]:
+def load_finetuned(folder: Path) -> tuple[LocationEncoder, Predictor, dict[str, Any]]:
     """Load what `finetune` saved: encoder and head in evaluation mode, and the result.
 
     Raises
@@ -37,7 +40,8 @@ def load_finetuned(folder: Path) -> tuple[LocationEncoder, Head, dict[str, Any]]
     result = read_json(folder / RESULT, remedy=AGAIN)
     encoder = locenc.from_pretrained(folder / ENCODER)
     try:
-        head = HEADS[result["recipe"]["head"]](encoder.dim, len(result["classes"]))
+        kind = head_kind(result["chosen"]["mode"], result["recipe"]["head"])
+        head = PREDICTORS[kind](encoder.dim, len(result["classes"]))
     except (KeyError, TypeError) as error:
         raise ValueError(f"{folder / RESULT} is no result of fine-tuning (it lacks {error}); {AGAIN}") from error
     try:
@@ -47,23 +51,43 @@ def load_finetuned(folder: Path) -> tuple[LocationEncoder, Head, dict[str, Any]]
     return encoder, head.eval(), result
 
 
-def save_head(folder: Path, name: str, head: Head, classes: tuple[str, ...]) -> None:
-    """Save a head's weights, with its kind and classes in the header."""
+def head_kind(mode: str, head: str) -> str:
+    """Name among `PREDICTORS` of what a mode leaves behind, where the recipe's head is ``head``."""
+    return {"linear-probe": "softmax", "knn-probe": "knn"}.get(mode, head)
+
+
+def save_head(folder: Path, kind: str, head: Predictor, classes: tuple[str, ...]) -> None:
+    """Save a head's weights, with its kind and classes in the header: equal heads make equal bytes."""
     from safetensors.torch import save
 
     tensors = {key: value.detach().cpu().contiguous() for key, value in head.state_dict().items()}
-    write_bytes(folder / HEAD, save(tensors, metadata={"head": name, "classes": json.dumps(classes)}))
+    write_bytes(folder / HEAD, save(tensors, metadata={"head": json.dumps({"kind": kind, "classes": classes})}))
 
 
-@torch.inference_mode()
 def location_probabilities(
-    encoder: nn.Module, head: Head, lonlat: NDArray[np.float64], *, batch_size: int = 8192
+    encoder: nn.Module, head: Predictor, lonlat: NDArray[np.float64], *, batch_size: int = 8192
 ) -> NDArray[np.float32]:
     """P(class | location) of ``(N, 2)`` degrees, (N, K), in evaluation mode; modules must be in that mode."""
-    points = torch.from_numpy(lonlat).to(home(head))
-    parts = [head.probabilities(encoder(part)) for part in torch.split(points, batch_size)] if len(points) else []
-    empty = torch.zeros(0, head.out_features, device=points.device)
-    return torch.cat([*parts, empty]).cpu().numpy()
+    empty = np.zeros((0, head.out_features), np.float32)
+    return np.concatenate([*_parts(encoder, head, lonlat, batch_size), empty])
+
+
+def location_classes(
+    encoder: nn.Module, head: Predictor, lonlat: NDArray[np.float64], *, batch_size: int = 8192
+) -> NDArray[np.int64]:
+    """Most likely class of ``(N, 2)`` degrees, (N,): of `location_probabilities`, which are not held at once."""
+    found = [part.argmax(1) for part in _parts(encoder, head, lonlat, batch_size)]
+    return np.concatenate([*found, np.zeros(0, np.int64)])
+
+
+def _parts(
+    encoder: nn.Module, head: Predictor, lonlat: NDArray[np.float64], batch_size: int
+) -> Iterator[NDArray[np.float32]]:
+    device = home(head)
+    for start in range(0, len(lonlat), batch_size):
+        with torch.inference_mode():
+            points = torch.from_numpy(lonlat[start : start + batch_size]).to(device)
+            yield head.probabilities(encoder(points)).cpu().numpy()
 
 
 def versions() -> dict[str, str]:

@@ -15,17 +15,39 @@ from torch.nn import functional
 
 from locenc_csp.presence import check_classes, full_loss, other_classes, slds_loss, ssdl_loss
 
-__all__ = ["HEADS", "Head", "PresenceHead", "SLDSHead", "SSDLHead", "SigmoidHead", "SoftmaxHead", "full_loss"]
+__all__ = [
+    "HEADS",
+    "Head",
+    "Predictor",
+    "PresenceHead",
+    "SLDSHead",
+    "SSDLHead",
+    "SigmoidHead",
+    "SoftmaxHead",
+    "full_loss",
+]
 
 
-class Head(nn.Linear, ABC):
-    """What fine-tuning asks of a head; a linear layer from embeddings (..., dim) to logits (..., num_classes)."""
+class Predictor(nn.Module, ABC):
+    """What evaluation asks of a head or a probe: P(class | location) of an embedding.
 
-    needs_background: bool = False
+    Attributes
+    ----------
+    out_features : int
+        Number of classes.
+    """
+
+    out_features: int
 
     @abstractmethod
     def probabilities(self, embedding: Tensor) -> Tensor:
         """P(class | location), (..., num_classes), of raw embeddings (..., dim)."""
+
+
+class Head(nn.Linear, Predictor):
+    """What fine-tuning asks of a head; a linear layer from embeddings (..., dim) to logits (..., num_classes)."""
+
+    needs_background: bool = False
 
     @abstractmethod
     def loss(self, embedding: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
@@ -202,6 +224,7 @@ class SoftmaxHead(Head):
 HEADS: dict[str, Callable[[int, int], Head]] = {
     "softmax": SoftmaxHead,
     "presence": PresenceHead,
+    "presence-csp": partial(PresenceHead, csp_compat=True),
     "an-full": partial(PresenceHead, positive_weight=2048.0),
     "an-full-me": partial(PresenceHead, positive_weight=2048.0, entropy=True),
     "an-ssdl": SSDLHead,
@@ -209,4 +232,5 @@ HEADS: dict[str, Callable[[int, int], Head]] = {
     "an-slds": SLDSHead,
     "an-slds-me": partial(SLDSHead, entropy=True),
 }
-"""By the names of recipes, called with the size of the embedding and the number of classes. ``an-``: of SINR."""
+"""By the names of recipes, called with the size of the embedding and the number of classes. ``an-``: of SINR;
+``presence-csp``: in the arithmetic of the published CSP code."""

@@ -13,7 +13,19 @@ from typing import Any, Literal
 from locenc._names import check_count
 
 Value = int | float | bool | str
-HeadName = Literal["softmax", "presence", "an-full", "an-full-me", "an-ssdl", "an-ssdl-me", "an-slds", "an-slds-me"]
+HeadName = Literal[
+    "softmax",
+    "presence",
+    "presence-csp",
+    "an-full",
+    "an-full-me",
+    "an-ssdl",
+    "an-ssdl-me",
+    "an-slds",
+    "an-slds-me",
+]
+Mode = Literal["frozen", "full", "linear-probe", "knn-probe"]
+Negatives = Literal["sphere", "box", "land", "density", "official-ellipse"]
 TablePart = Literal["main", "labels", "terms", "sizes", "images", "search"]
 
 RANDOM_CONV = "random-conv"
@@ -202,7 +214,7 @@ class Pretrain:
     """Places of earlier batches that GEOCLIP compares with."""
     csp_compat: bool = False
     """The arithmetic of the published CSP code."""
-    negatives: Literal["sphere", "box", "land", "density", "official-ellipse"] = "sphere"
+    negatives: Negatives = "sphere"
     """Where random locations (term L) are drawn."""
     num_negatives: int = 1
     """Random locations for each pair."""
@@ -264,23 +276,63 @@ class Finetune:
     """The fresh encoder, where nothing is pre-trained."""
     label_ratio: float = 1.0
     """Share of the training labels, stratified by class, at least one of each."""
-    modes: tuple[Literal["frozen", "full"], ...] = ("frozen", "full")
-    """Train the head alone, or everything; the better on validation is kept."""
+    modes: tuple[Mode, ...] = ("frozen", "full")
+    """Train the head alone, or everything; or fit a probe of the frozen embedding. The best on validation is kept."""
     lrs: tuple[float, ...] = (1e-3,)
     """Peak learning rates to try with the full mode."""
+    encoder_lr_factor: float = 1.0
+    """Learning rate of the encoder in the full mode, as a factor of the head's."""
+    encoder_weight_decay: float | None = None
+    """Weight decay of the encoder in the full mode; the head's unless given."""
+    lr_decay: float | None = None
+    """Instead of one cycle: factor of the learning rates for each epoch; 1 keeps them constant."""
+    weight_decay: float = 0.01
+    """AdamW's weight decay; 0 makes it Adam."""
+    max_grad_norm: float | None = 5.0
+    """Gradients are scaled down to this norm; never when None."""
     head: HeadName = "softmax"
     """Cross-entropy, the presence-only full loss of Mac Aodha et al. 2019, or a loss of SINR."""
+    negatives: Negatives = "sphere"
+    """Where the background of presence-only losses is drawn."""
+    penalties: tuple[float, ...] = (1.0, 0.1, 1e-2, 1e-3, 1e-4)
+    """Penalties to try with the linear probe: mean cross-entropy + penalty/2 * squared weights."""
+    neighbours: tuple[int, ...] = (50, 20, 10, 5, 1)
+    """Numbers of neighbours to try with the kNN probe."""
+    neighbour_temperatures: tuple[float, ...] = (0.1, 0.03)
+    """Temperatures of their cosines to try."""
     steps: int | None = None
-    """Steps of each candidate; 200, 400 or 800 by the number of labels unless given."""
+    """Steps of each candidate; 200, 400 or 800 by the number of labels unless steps or epochs are given."""
+    epochs: int | None = None
+    """Passes over the labelled rows, instead of steps."""
     batch_size: int = 128
     """Rows in a batch."""
+    max_per_class: int | None = None
+    """Rows of each class in an epoch, at most; all of them when None."""
+    patience: int | None = None
+    """Stop after so many validations without a new best, and keep the best weights; never when None."""
+    validate_every: int | None = None
+    """Steps between those validations; an epoch unless given."""
+    save_every: int = 500
+    """Steps between checkpoints of a candidate, from which a run that was interrupted goes on."""
     device: str = "auto"
     """Where to train: cpu, cuda, cuda:1; auto takes CUDA where torch finds it."""
     seed: int = 0
     """Of the label draw, the head, batches and dropout."""
 
     def __post_init__(self) -> None:
-        _check(self, counts=("steps", "batch_size"), from_zero=("seed",), rates=("lrs",))
+        _check(
+            self,
+            counts=("steps", "epochs", "batch_size", "max_per_class", "patience", "validate_every", "save_every"),
+            from_zero=("seed",),
+            rates=("lrs", "encoder_lr_factor", "lr_decay", "max_grad_norm", "penalties", "neighbour_temperatures"),
+            weights=("weight_decay", "encoder_weight_decay"),
+        )
+        for k in self.neighbours:
+            check_count("neighbours", k)
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError(f"steps and epochs both say how long: give one, got {self.steps} and {self.epochs}")
+        if self.validate_every is not None and self.patience is None:
+            raise ValueError("validate_every is for early stop: give patience too")
         if not 0 < self.label_ratio <= 1:
             raise ValueError(f"label_ratio must lie in (0, 1], got {self.label_ratio!r}")
 

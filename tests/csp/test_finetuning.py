@@ -87,7 +87,7 @@ def test_pretrained_frozen_or_full_is_chosen_on_validation(small: object) -> Non
 
 def test_a_finished_run_is_not_done_again(small: object, monkeypatch: pytest.MonkeyPatch) -> None:
     first = finetune(recipe(small, steps=5), progress=False)
-    monkeypatch.setattr("locenc_csp.finetuning.fit", None)
+    monkeypatch.setattr("locenc_csp.candidates.fit", None)
     assert finetune(recipe(small, steps=5), progress=False) == first
     with pytest.raises(ValueError, match=r"holds another fine-tuning run: recipe\.steps was 5, now 6\. Choose another"):
         finetune(recipe(small, steps=6), progress=False)
