@@ -18,7 +18,7 @@ __all__ = ["is_first", "joined"]
 #: What torchrun says to each process that it starts.
 SAID = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 FAILURE = "locenc_csp/failure"
-PATIENCE = timedelta(seconds=5)  # for a process that fails to say why
+PATIENCE = timedelta(seconds=3)  # for a process that fails to say why
 
 
 @contextmanager

@@ -154,4 +154,5 @@ def _lost() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise ConnectionError(f"another process of this run has ended: {error}") from error
+        reason = str(error).partition("\n")[0][:200]
+        raise ConnectionError(f"another process of this run has ended, or cannot be reached ({reason})") from error
