@@ -66,7 +66,7 @@ def test_every_command_in_turn(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert {"seed", "table", "versions", "num_labels", "weights"} <= set(report)
 
 
-def test_the_demo_killed_and_continued_without_a_network(tmp_path: Path) -> None:
+def test_the_demo_killed_and_continued_is_that_of_an_undisturbed_run_without_a_network(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(NO_NETWORK)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "CUDA_VISIBLE_DEVICES": ""}
     command = [sys.executable, "-m", "locenc_csp.cli", "demo", "--quick", "--num-points", "400"]
@@ -98,13 +98,27 @@ def test_the_demo_killed_and_continued_without_a_network(tmp_path: Path) -> None
         path = tmp_path / "demo" / name
         assert path.is_file()
         assert name.split("/")[-1] in run.stdout or str(path.parent) in run.stdout
-    records = json.loads((tmp_path / "demo" / "results.json").read_text())["records"]
-    assert {record["row"] for record in records} >= {
+    undisturbed = [*command[:-1], str(tmp_path / "undisturbed")]
+    subprocess.run(undisturbed, env=environment, capture_output=True, check=True)
+    records, others = (_records(tmp_path / out / "results.json") for out in ("demo", "undisturbed"))
+    assert {record["row"] for record in records} == {
         "image only",
         "1-nearest-neighbour",
+        "supervised, wrap",
         "best supervised",
         "CSP-NCE-B",
     }
+    assert records == others
+    weights = Path("all/nce-b/pretraining/encoder/model.safetensors")
+    assert (tmp_path / "demo" / weights).read_bytes() == (tmp_path / "undisturbed" / weights).read_bytes()
+
+
+def _records(path: Path) -> list[dict[str, object]]:
+    """A study's numbers, without how long they took."""
+    return [
+        {name: value for name, value in record.items() if name != "seconds"}
+        for record in json.loads(path.read_text())["records"]
+    ]
 
 
 def _session(leader: int) -> list[int]:
