@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from locenc_csp.evaluation import choose_weights, multiply_prior
     from locenc_csp.finetuning import finetune
     from locenc_csp.geo_bias import relative_information, self_information
+    from locenc_csp.gradient_cache import embed_in_chunks
     from locenc_csp.heads import PresenceHead, SoftmaxHead
     from locenc_csp.import_recipes import Import, ImportTable
     from locenc_csp.learned_temperature import LearnedTemperature
@@ -46,6 +47,7 @@ _HOME = {
     "choose_weights": "evaluation",
     "class_scores": "ranking",
     "contrastive_loss": "contrastive",
+    "embed_in_chunks": "gradient_cache",
     "expected_calibration_error": "calibration",
     "finetune": "finetuning",
     "fit_temperature": "calibration",
@@ -86,6 +88,7 @@ __all__ = [
     "choose_weights",
     "class_scores",
     "contrastive_loss",
+    "embed_in_chunks",
     "expected_calibration_error",
     "finetune",
     "fit_temperature",

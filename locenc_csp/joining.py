@@ -11,7 +11,7 @@ from torch import distributed
 from torch.distributed.rendezvous import rendezvous
 
 from locenc._devices import AUTO
-from locenc_csp.ranks import ALONE, Ranks
+from locenc_csp.processes import ALONE, Ranks
 
 __all__ = ["is_first", "joined"]
 

@@ -22,7 +22,7 @@ from locenc_csp.balance import Balance
 from locenc_csp.early_stop import EarlyStop
 from locenc_csp.losses import Losses, numbers
 from locenc_csp.optimisers import Group, make_optimiser, make_rate
-from locenc_csp.ranks import ALONE, Ranks
+from locenc_csp.processes import ALONE, Ranks
 from locenc_csp.recipes import Schedule
 
 CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"

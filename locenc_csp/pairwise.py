@@ -2,7 +2,7 @@
 
 Scores ``z = a b^T / divisor + bias`` are made for a block of rows at a time, and their part of the gradients in the
 same pass. What is kept for the backward pass has the size of the inputs. What the loss is of the scores is a `Rule`.
-Where ranks share losses (`locenc_csp.ranks`), each makes some of the rows, and all get the sums.
+Where ranks share losses (`locenc_csp.processes`), each makes some of the rows, and all get the sums.
 """
 
 from typing import Any, NamedTuple, Protocol
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from locenc_csp.masks import SamePlace
-from locenc_csp.ranks import at_work
+from locenc_csp.processes import at_work
 
 __all__ = ["Part", "Rule", "compare"]
 

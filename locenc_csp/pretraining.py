@@ -30,8 +30,8 @@ from locenc_csp.joining import joined
 from locenc_csp.learned_temperature import LearnedTemperature
 from locenc_csp.loop import Step, fit
 from locenc_csp.objectives import Objective
+from locenc_csp.processes import ALONE, Ranks, sharing_losses
 from locenc_csp.projection import FrozenProjection
-from locenc_csp.ranks import ALONE, Ranks, sharing_losses
 from locenc_csp.recipes import Encoder, Pretrain
 from locenc_csp.search import retrieval
 from locenc_csp.spread_encoder import SpreadEncoder

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from locenc.dropout import part_of_batch
 from locenc_csp.dual_encoder import DualEncoder, Embeddings
-from locenc_csp.ranks import Ranks
+from locenc_csp.processes import Ranks
 
 __all__ = ["SpreadEncoder"]
 

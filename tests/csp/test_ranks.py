@@ -15,7 +15,7 @@ from torch import Tensor
 from locenc_csp.criterion import Criterion
 from locenc_csp.joining import is_first, joined
 from locenc_csp.pretraining import pretrain
-from locenc_csp.ranks import ALONE, Ranks, at_work, sharing_losses
+from locenc_csp.processes import ALONE, Ranks, at_work, sharing_losses
 
 CLI = "import sys\nfrom locenc_csp.cli import main\nsys.exit(main(sys.argv[1:]))"
 
