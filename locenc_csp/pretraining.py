@@ -28,7 +28,7 @@ from locenc_csp.features import FeatureMatrix, open_features
 from locenc_csp.jitter import jitter
 from locenc_csp.joining import joined
 from locenc_csp.learned_temperature import LearnedTemperature
-from locenc_csp.loop import Step, fit
+from locenc_csp.loop import CHECKPOINT, Step, fit, read_checkpoint
 from locenc_csp.objectives import Objective
 from locenc_csp.processes import ALONE, Ranks, sharing_losses
 from locenc_csp.projection import FrozenProjection
@@ -175,6 +175,31 @@ def make_step(
             return criterion(embed, places, images, random)  # type: ignore[no-any-return]
 
     return step
+
+
+def load_dual_encoder(recipe: Pretrain) -> DualEncoder:
+    """Load location encoder and image branch of a run, as its last checkpoint has them, in evaluation mode.
+
+    Parameters
+    ----------
+    recipe : Pretrain
+        The recipe of that run; its features say how wide the image branch is.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no checkpoint, it is damaged, or of another model.
+    """
+    saved = read_checkpoint(recipe.out / CHECKPOINT)["model"]
+    table, features = read_table(recipe.table), open_features(recipe.features)
+    model, objective = _model(recipe, features, _pairs(table, recipe)[0])
+    if _criterion(recipe, objective).keeps_something:  # it was trained beside the model
+        saved = {name.removeprefix("0."): value for name, value in saved.items() if name.startswith("0.")}
+    try:
+        model.load_state_dict(saved)
+    except RuntimeError as error:
+        raise ValueError(f"{recipe.out / CHECKPOINT} is not of this recipe: {error}") from error
+    return model.eval()
 
 
 def build_encoder(recipe: Encoder, *, seed: int) -> locenc.LocationEncoder:
