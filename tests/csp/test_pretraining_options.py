@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from locenc_csp.pretraining import pretrain
+import locenc
+from locenc_csp.pretraining import load_dual_encoder, pretrain
 from locenc_csp.recipes import Encoder, Pretrain, Schedule
 
 ENCODER = Encoder(dim=16, network="residual", network_options={"depth": 1, "dropout": 0.2})
@@ -98,3 +99,21 @@ def test_a_run_of_before_an_option_existed_goes_on(small: object) -> None:
     assert (job.out / "encoder" / "model.safetensors").read_bytes() == weights
     with pytest.raises(ValueError, match=r"jitter_m was None, now 5\.0"):
         pretrain(replace(job, jitter_m=5.0), progress=False)
+
+
+@pytest.mark.parametrize("objective", ["MC-B", "GEOCLIP-B", "MSE"])
+def test_a_runs_image_branch_is_loaded_too(small: object, objective: str) -> None:
+    job = recipe(small, objective=objective)
+    encoder = locenc.from_pretrained(pretrain(job, progress=False))
+    model = load_dual_encoder(job)
+    assert not model.training
+    lonlat = torch.tensor(small.table.lonlat[:4])
+    assert torch.equal(model.embed_location(lonlat), encoder(lonlat))
+    saved = list(torch.load(job.out / "checkpoint.pt", weights_only=True)["model"].values())
+    loaded = list(model.state_dict().values())
+    assert len(loaded) == 11
+    assert all(torch.equal(one, other) for one, other in zip(loaded, saved, strict=False))
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is not of this recipe"):
+        load_dual_encoder(replace(job, encoder=replace(ENCODER, dim=8)))
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        load_dual_encoder(replace(job, out=small.folder / "nowhere"))
