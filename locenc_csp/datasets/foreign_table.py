@@ -1,5 +1,6 @@
 """Any table of places, CSV, Parquet or GeoParquet, as a `PlaceTable`."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,10 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locenc._extras import require
-from locenc._names import and_more, unknown
-from locenc_csp.datasets.arrow_files import DELIMITERS, PARQUET, read_csv, read_parquet, text_or_numbers
-from locenc_csp.datasets.geoparquet import point_column, read_points
+from locenc._names import unknown
+from locenc_csp.datasets.arrow_files import (
+    DELIMITERS,
+    PARQUET,
+    Collector,
+    Numbers,
+    Rows,
+    Words,
+    collect,
+    collector,
+    is_number,
+    is_word,
+    open_csv,
+    open_parquet,
+)
+from locenc_csp.datasets.geoparquet import Points, point_column
 from locenc_csp.datasets.table import REQUIRED, PlaceTable
+from locenc_csp.datasets.text import Text, row_blocks
 
 __all__ = ["read_foreign_table"]
 
@@ -50,74 +65,87 @@ def read_foreign_table(path: str | Path, *, id: str | None = None, lon: str = "l
         )
     if not path.is_file():
         raise FileNotFoundError(f"no table at {path}")
-    data = read_parquet(path) if suffix in PARQUET else read_csv(path)
-    used = {lon, lat}
+    rows = open_parquet(path) if suffix in PARQUET else open_csv(path)
     try:
-        points = None
-        if lon not in data.column_names and lat not in data.column_names:
-            points = point_column(data)
-        if points is None:
-            lonlat = np.stack([_numbers(data, name, what) for name, what in ((lon, "lon"), (lat, "lat"))], axis=1)
-            lonlat[np.isnan(lonlat).any(axis=1)] = np.nan
-        else:
-            lonlat, used = read_points(data, points), {points}
-        name = id or ("id" if "id" in data.column_names else None)
-        ids = _ids(data, name)
-        columns = {one: _column(data.column(one)) for one in data.column_names if one not in used and one != name}
-        taken = [one for one in columns if one in REQUIRED]
-        if taken:
-            raise ValueError(f"column {taken[0]!r} would stand beside the one that is used as such: drop it, or use it")
-        return PlaceTable(ids, lonlat, {one: values for one, values in columns.items() if values is not None})
+        return _read(rows, id, lon, lat)
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
+        raise error if str(path) in str(error) else ValueError(f"{path}: {error}") from error
 
 
-def _numbers(data: Any, name: str, what: str) -> NDArray[np.float64]:
-    if name not in data.column_names:
+def _read(rows: Rows, id: str | None, lon: str, lat: str) -> PlaceTable:
+    names, kinds = rows.schema.names, dict(zip(rows.schema.names, rows.schema.types, strict=True))
+    lonlat = np.full((rows.num_rows, 2), np.nan)
+    points = point_column(rows.schema) if lon not in kinds and lat not in kinds else None
+    taken: dict[str, Collector] = {}
+    if points is not None:
+        taken[points] = Points(points, rows.num_rows)
+    else:
+        for axis, (name, what) in enumerate(((lon, "lon"), (lat, "lat"))):
+            if (one := _degrees(rows, kinds, name, what, lonlat[:, axis])) is not None:
+                taken[name] = one
+    key = id or ("id" if "id" in kinds else None)
+    if key is not None:
+        taken[key] = _ids(rows, kinds, key)
+    used = {key, points} if points is not None else {key, lon, lat}
+    others = {one: _column(kinds[one], rows.num_rows) for one in names if one not in used}
+    wrong = [one for one in others if one in REQUIRED]
+    if wrong:
+        raise ValueError(f"column {wrong[0]!r} would stand beside the one that is used as such: drop it, or use it")
+    kept = {one: each for one, each in others.items() if each is not None}
+    found = collect(rows, taken | kept)
+    if points is not None:
+        lonlat = found[points]
+    lonlat[np.isnan(lonlat).any(axis=1)] = np.nan
+    ids = found[key] if key is not None else _numbers_of_rows(rows.num_rows)
+    return PlaceTable(ids, lonlat, {one: found[one] for one in kept})
+
+
+def _degrees(rows: Rows, kinds: Mapping[str, Any], name: str, what: str, out: NDArray[np.float64]) -> Collector | None:
+    """What takes a column of degrees; None where it holds nothing but gaps."""
+    if name not in kinds:
         raise ValueError(
-            unknown(f"column of {'longitudes' if what == 'lon' else 'latitudes'}", name, data.column_names)
+            unknown(f"column of {'longitudes' if what == 'lon' else 'latitudes'}", name, kinds)
             + f" Name it with --{what}"
         )
     arrow = require("pyarrow", extra="csp")
-    if arrow.types.is_null(data.column(name).type):  # nothing but gaps
-        return np.full(len(data), np.nan)
-    values = text_or_numbers(data.column(name))
-    if values is None or values.dtype.kind not in "fiu":
-        raise ValueError(
-            f"column {name!r} must hold numbers (degrees), not {data.column(name).type}{_example(data, name)}"
-        )
-    return values.astype(np.float64)
+    if arrow.types.is_null(kinds[name]):
+        return None
+    if not is_number(kinds[name]):
+        raise ValueError(f"column {name!r} must hold numbers (degrees), not {kinds[name]}{_example(rows, name)}")
+    return Numbers(rows.num_rows, out)
 
 
-def _example(data: Any, name: str) -> str:
+def _example(rows: Rows, name: str) -> str:
     """The first entry of a text column that is no number, for a message."""
-    for row, value in enumerate(data.column(name).to_pylist()):
-        try:
-            float(value if value is not None else 0)
-        except (TypeError, ValueError):
-            return f": row {row} has {value!r}"
+    start = 0
+    for batch in rows.batches([name]):
+        for row, value in enumerate(batch.column(0).to_pylist(), start):
+            try:
+                float(value if value is not None else 0)
+            except (TypeError, ValueError):
+                return f": row {row} has {value!r}"
+        start += len(batch)
     return ""
 
 
-def _ids(data: Any, name: str | None) -> NDArray[np.str_]:
-    if name is None:
-        digits = len(str(max(len(data) - 1, 0)))
-        return np.char.zfill(np.arange(len(data)).astype(np.str_), digits)
-    if name not in data.column_names:
-        raise ValueError(unknown("column of ids", name, data.column_names) + " Name it with --id")
-    if len(data) == 0:
-        return np.array([], dtype=np.str_)
-    gaps = np.flatnonzero(data.column(name).is_null().to_numpy())
-    if len(gaps):
-        raise ValueError(f"every place needs an id, but row {gaps[0]} has none{and_more(len(gaps))}")
-    ids = text_or_numbers(data.column(name))
-    if ids is None or ids.dtype.kind not in "Uiu":
-        raise ValueError(f"column {name!r} of ids must hold text or whole numbers, not {data.column(name).type}")
-    return ids.astype(np.str_)
+def _ids(rows: Rows, kinds: Mapping[str, Any], name: str) -> Collector:
+    if name not in kinds:
+        raise ValueError(unknown("column of ids", name, kinds) + " Name it with --id")
+    if not is_word(kinds[name]) and rows.num_rows:
+        raise ValueError(f"column {name!r} of ids must hold text or whole numbers, not {kinds[name]}")
+    return Words(rows.num_rows, most=0)
 
 
-def _column(column: Any) -> NDArray[Any] | None:
-    arrow = require("pyarrow", extra="csp")
-    if arrow.types.is_temporal(column.type):
-        column = column.cast(arrow.string())
-    return text_or_numbers(column)
+def _numbers_of_rows(count: int) -> Text:
+    """Ids that are the numbers of the rows, of one length."""
+    digits = len(str(max(count - 1, 0)))
+    values = np.empty(count, f"S{digits}")
+    for rows in row_blocks(count):
+        values[rows] = np.char.zfill(np.arange(rows.start, rows.stop).astype(np.bytes_), digits)
+    return Text(values)
+
+
+def _column(kind: Any, count: int) -> Collector | None:
+    """What takes a further column; dates and times as text."""
+    types = require("pyarrow", extra="csp").types
+    return Words(count) if types.is_temporal(kind) else collector(kind, count)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from locenc._extras import require
 from locenc._names import and_more
 
-__all__ = ["point_column", "read_points"]
+__all__ = ["Points", "point_column"]
 
 POINT_BYTES = 21  # byte order, type (uint32), x, y (float64)
 POINT, POINT_Z, POINT_M, POINT_ZM = 1, 1001, 2001, 3001
@@ -21,19 +21,19 @@ EWKB_FLAGS = 0xE0000000  # Z, M and SRID, as PostGIS writes them
 DEGREES = {("OGC", "CRS84"), ("EPSG", "4326")}
 
 
-def point_column(data: Any) -> str | None:
-    """Name of the geometry column of a table; None if it has none.
+def point_column(schema: Any) -> str | None:
+    """Name of the geometry column of a table, from its Arrow schema; None if it has none.
 
     Raises
     ------
     ValueError
         If the coordinate reference system is not longitude and latitude in degrees on WGS 84.
     """
-    described = _geo(data)
+    described = _geo(schema)
     if described is None:
         return None
     name = str(described.get("primary_column", "geometry"))
-    if name not in data.column_names:
+    if name not in schema.names:
         return None
     settings = described.get("columns", {}).get(name, {})
     crs = settings.get("crs", {"id": {"authority": "OGC", "code": "CRS84"}})
@@ -47,54 +47,82 @@ def point_column(data: Any) -> str | None:
     return name
 
 
-def read_points(data: Any, name: str) -> NDArray[np.float64]:
-    """Coordinates of a column of points: float64 (N, 2), NaN where the geometry is missing or empty.
+class Points:
+    """Collects a column of points: float64 (N, 2) coordinates, NaN where the geometry is missing or empty.
 
-    Raises
-    ------
-    ValueError
-        If a geometry is no point; the first row is named.
+    Parameters
+    ----------
+    name : str
+        Of the column, for messages.
+    count : int
+        Number of rows.
     """
-    arrow = require("pyarrow", extra="csp")
-    column = data.column(name).combine_chunks()
-    if hasattr(column, "storage"):
-        column = column.storage
-    missing = column.is_null().to_numpy(zero_copy_only=False)
-    if arrow.types.is_struct(column.type):
-        lonlat = np.stack([column.field(axis).to_numpy(zero_copy_only=False) for axis in ("x", "y")], axis=1)
-    elif arrow.types.is_binary(column.type) or arrow.types.is_large_binary(column.type):
-        lonlat = _from_wkb(column.cast(arrow.large_binary()), missing)
-    else:
-        raise ValueError(f"column {name!r} must hold points (well-known binary, or x and y), not {column.type}")
-    lonlat = lonlat.astype(np.float64)
-    lonlat[missing | np.isnan(lonlat).any(axis=1)] = np.nan
-    return lonlat
+
+    def __init__(self, name: str, count: int) -> None:
+        self._name, self._end = name, 0
+        self._lonlat = np.full((count, 2), np.nan)
+        self._others: list[NDArray[np.int64]] = []
+
+    def add(self, part: Any) -> None:
+        """Take the next rows, an Arrow array.
+
+        Raises
+        ------
+        ValueError
+            If the column holds something else than geometries.
+        """
+        arrow = require("pyarrow", extra="csp")
+        column = part.storage if hasattr(part, "storage") else part
+        missing = column.is_null().to_numpy(zero_copy_only=False)
+        others = np.zeros(len(column), bool)
+        if arrow.types.is_struct(column.type):
+            lonlat = np.stack([column.field(axis).to_numpy(zero_copy_only=False) for axis in ("x", "y")], axis=1)
+        elif arrow.types.is_binary(column.type) or arrow.types.is_large_binary(column.type):
+            lonlat, others = _from_wkb(column.cast(arrow.large_binary()), missing)
+        else:
+            raise ValueError(
+                f"column {self._name!r} must hold points (well-known binary, or x and y), not {column.type}"
+            )
+        lonlat = lonlat.astype(np.float64)
+        lonlat[missing | np.isnan(lonlat).any(axis=1)] = np.nan
+        self._lonlat[self._end : self._end + len(column)] = lonlat
+        self._others.append(self._end + np.flatnonzero(others))
+        self._end += len(column)
+
+    def finish(self) -> NDArray[np.float64]:
+        """All coordinates.
+
+        Raises
+        ------
+        ValueError
+            If a geometry is no point; the first row is named.
+        """
+        rows = np.concatenate([np.empty(0, np.int64), *self._others])
+        if len(rows):
+            raise ValueError(f"geometries must be points, but that of row {rows[0]} is none{and_more(len(rows))}")
+        return self._lonlat
 
 
-def _from_wkb(column: Any, missing: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Coordinates of points in well-known binary, ISO or EWKB, of either byte order."""
+def _from_wkb(column: Any, missing: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Coordinates of points in well-known binary, ISO or EWKB, of either byte order; and which rows are no points."""
     _, offsets, values = column.buffers()
     starts = np.frombuffer(offsets, dtype=np.int64)[column.offset :][: len(column) + 1]
     raw = np.frombuffer(values, dtype=np.uint8) if values is not None else np.empty(0, dtype=np.uint8)
     lonlat = np.full((len(column), 2), np.nan)
-    rows = np.flatnonzero(~missing)
-    _refuse(rows[np.diff(starts)[rows] < POINT_BYTES])
+    others = ~missing & (np.diff(starts) < POINT_BYTES)
+    rows = np.flatnonzero(~missing & ~others)
     orders = raw[starts[rows]]
-    _refuse(rows[orders > 1])
+    others[rows[orders > 1]] = True
     for order, letter in ((1, "<"), (0, ">")):
         here = rows[orders == order]
         kinds = _fields(raw, starts[here] + 1, f"{letter}u4")
-        plain = kinds & ~np.uint32(EWKB_FLAGS)
-        _refuse(here[~np.isin(plain, (POINT, POINT_Z, POINT_M, POINT_ZM))])
+        known = np.isin(kinds & ~np.uint32(EWKB_FLAGS), (POINT, POINT_Z, POINT_M, POINT_ZM))
+        others[here[~known]] = True
+        here, kinds = here[known], kinds[known]
         first = starts[here] + 5 + 4 * ((kinds & np.uint32(0x20000000)) != 0)  # an SRID stands before the coordinates
         lonlat[here, 0] = _fields(raw, first, f"{letter}f8")
         lonlat[here, 1] = _fields(raw, first + 8, f"{letter}f8")
-    return lonlat
-
-
-def _refuse(rows: NDArray[np.int64]) -> None:
-    if len(rows):
-        raise ValueError(f"geometries must be points, but that of row {rows[0]} is none{and_more(len(rows))}")
+    return lonlat, others
 
 
 def _fields(raw: NDArray[np.uint8], starts: NDArray[np.int64], dtype: str) -> NDArray[Any]:
@@ -104,8 +132,8 @@ def _fields(raw: NDArray[np.uint8], starts: NDArray[np.int64], dtype: str) -> ND
     return values
 
 
-def _geo(data: Any) -> dict[str, Any] | None:
-    described = (data.schema.metadata or {}).get(b"geo")
+def _geo(schema: Any) -> dict[str, Any] | None:
+    described = (schema.metadata or {}).get(b"geo")
     if described is None:
         return None
     try:

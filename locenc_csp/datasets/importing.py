@@ -22,6 +22,7 @@ from locenc_csp.datasets.published import (
 from locenc_csp.datasets.splits import label_gap_split, random_split
 from locenc_csp.datasets.store import Imported, Probabilities, fingerprint, hold_out, store
 from locenc_csp.datasets.table import SPLITS, PlaceTable
+from locenc_csp.datasets.text import compare, row_blocks
 from locenc_csp.import_recipes import Import, ImportTable
 
 __all__ = ["import_published", "import_table"]
@@ -181,21 +182,24 @@ def import_table(recipe: ImportTable) -> Imported:
 def _with_roles(table: PlaceTable, recipe: ImportTable) -> PlaceTable:
     """The table with a column ``split``: the one that was named, or a new one."""
     if recipe.split is not None:
-        roles = table.split(recipe.split)
-    elif recipe.make_split == "random":
+        table.split(recipe.split)  # says what is wrong with it
+        return table if recipe.split == "split" else table.with_column("split", table.columns.held[recipe.split])
+    if recipe.make_split == "random":
         roles = random_split(len(table), recipe.seed)
     elif recipe.make_split == "blocks":
         roles = np.full(len(table), "pool", dtype="<U5")
         roles[table.has_location] = label_gap_split(table.lonlat[table.has_location], recipe.seed)
     else:
         return table
-    return PlaceTable(table.ids, table.lonlat, {**table.columns, "split": roles})
+    return table.with_column("split", roles)
 
 
 def _count_roles(table: PlaceTable) -> dict[str, int]:
-    if "split" not in table.columns or table.columns["split"].dtype.kind != "U":
-        return {}
-    counts = {name: int((table.columns["split"] == name).sum()) for name in SPLITS}
+    """Rows of each role, if the column ``split`` is there and text."""
+    counts = dict.fromkeys(SPLITS, 0)
+    for rows in row_blocks(len(table)) if "split" in table.columns else ():
+        for name in SPLITS:
+            counts[name] += int((table.part("split", rows) == name).sum())
     return {name: count for name, count in counts.items() if count}
 
 
@@ -214,16 +218,18 @@ def _features(inspection: Inspection, recipe: ImportTable, table: PlaceTable) ->
 def _check_ids(inspection: Inspection, path: Path, table: PlaceTable) -> None:
     expected = f"the {len(table)} ids of the table, in its order"
     try:
-        ids = np.load(path, allow_pickle=False).astype(np.str_)
+        ids = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         inspection.wrong(path, expected=expected, found=f"a file that is damaged or no array of ids ({error})")
         return
-    if ids.shape != table.ids.shape:
+    if ids.shape != (len(table),):
         inspection.wrong(path, expected=expected, found=f"shape {ids.shape}")
-    elif len(differing := np.flatnonzero(ids != table.ids)):
-        row = differing[0]
-        found = f"{str(ids[row])!r} in row {row}, where the table has {str(table.ids[row])!r} ({len(differing)} differ)"
-        inspection.wrong(path, expected=expected, found=found)
+    elif (different := compare(ids, table.held_ids)) is not None:
+        row = slice(different.row, different.row + 1)
+        found = (
+            f"{str(ids[different.row])!r} in row {different.row}, where the table has {str(table.part('id', row)[0])!r}"
+        )
+        inspection.wrong(path, expected=expected, found=f"{found} ({different.num_rows} differ)")
 
 
 def _class_names(inspection: Inspection, recipe: ImportTable, labels: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,55 +1,56 @@
 """One table per data set: an id, a location and any number of label and split columns for every place."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from locenc._extras import require
 from locenc._files import atomic_write
 from locenc._names import and_more, unknown
 from locenc.coords import check_lonlat
-from locenc_csp.datasets.arrow_files import read_parquet, text_or_numbers
+from locenc_csp.datasets.arrow_files import (
+    Collector,
+    Numbers,
+    Words,
+    collect,
+    collector,
+    is_number,
+    is_word,
+    open_parquet,
+)
+from locenc_csp.datasets.labels import SPLITS, Labels, code_labels, code_roles
+from locenc_csp.datasets.text import Selection, Text, Texts, row_blocks, without_repeats
 
 __all__ = ["SPLITS", "Labels", "PlaceTable", "read_table", "write_table"]
 
-#: Roles of a row: labelled training, model selection, evaluation, unlabelled pre-training only.
-SPLITS = ("train", "val", "test", "pool")
-
 REQUIRED = ("id", "lon", "lat")
 
-
-class Labels(NamedTuple):
-    """A label column as class numbers.
-
-    Attributes
-    ----------
-    codes : ndarray
-        int64 (N,): position in ``classes``; -1 where the label is missing.
-    classes : tuple of str
-        Names of the classes that occur, sorted (numbers by value).
-    """
-
-    codes: NDArray[np.int64]
-    classes: tuple[str, ...]
+ROWS_PER_GROUP = 2**17
+"""Rows that are written at once."""
 
 
-@dataclass(frozen=True)
 class PlaceTable:
     """Places with ids, locations and further columns.
 
     Parameters
     ----------
-    ids : ndarray
-        str (N,), each once.
-    lonlat : ndarray
+    ids : array_like or Text
+        Text (N,), each once.
+    lonlat : array_like
         float64 (N, 2): longitude and latitude in degrees. Both NaN where a place has no location.
-    columns : mapping of str to ndarray
+    columns : mapping of str to array_like or Text
         Text or numbers, (N,) each.
+
+    Attributes
+    ----------
+    lonlat : ndarray
+        As given.
+    columns : mapping of str to ndarray
+        Text or numbers. A `Text` is turned into NumPy text each time that it is asked for.
 
     Raises
     ------
@@ -58,29 +59,46 @@ class PlaceTable:
         coordinate, or one NaN of two; names the first row.
     TypeError
         For a column that holds neither text nor numbers.
+
+    Notes
+    -----
+    Memory: 16 bytes a row for the locations. A table that `read_table` made holds ids and text as `Text`: a byte for
+    each letter of the longest id, and two bytes a row for each column of text with at most 65,536 different values.
     """
 
-    ids: NDArray[np.str_]
-    lonlat: NDArray[np.float64]
-    columns: Mapping[str, NDArray[Any]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "ids", np.asarray(self.ids, dtype=np.str_))
-        object.__setattr__(self, "lonlat", np.asarray(self.lonlat, dtype=np.float64))
-        object.__setattr__(self, "columns", {name: np.asarray(column) for name, column in self.columns.items()})
+    def __init__(
+        self, ids: ArrayLike | Text, lonlat: ArrayLike, columns: Mapping[str, ArrayLike | Text] | None = None
+    ) -> None:
+        self.held_ids: Texts = ids if isinstance(ids, Text) else np.asarray(ids, dtype=np.str_)
+        self.lonlat: NDArray[np.float64] = np.asarray(lonlat, dtype=np.float64)
+        held = columns.held if isinstance(columns, _Columns) else columns or {}
+        self.columns = _Columns({name: one if isinstance(one, Text) else np.asarray(one) for name, one in held.items()})
         _check_shapes(self)
-        _check_ids(self.ids)
+        _check_ids(self.held_ids)
         _check_locations(self.lonlat)
 
     def __len__(self) -> int:
         """Count the rows."""
-        return len(self.ids)
+        return len(self.held_ids)
+
+    @property
+    def ids(self) -> NDArray[np.str_]:
+        """All ids, str (N,); `part` gives some of them."""
+        return self.held_ids[:]
 
     @property
     def has_location(self) -> NDArray[np.bool_]:
         """Whether each row has a location: bool (N,)."""
         present: NDArray[np.bool_] = ~np.isnan(self.lonlat[:, 0])
         return present
+
+    def part(self, name: str, rows: Selection) -> NDArray[Any]:
+        """Some rows of a column, ``id`` too, as an array."""
+        return (self.held_ids if name == "id" else self.columns.held[name])[rows]
+
+    def with_column(self, name: str, values: ArrayLike | Text) -> "PlaceTable":
+        """Make a table with one column more, or another one of that name."""
+        return PlaceTable(self.held_ids, self.lonlat, _Columns({**self.columns.held, name: values}))  # type: ignore[dict-item]
 
     def labels(self, column: str) -> Labels:
         """Turn a column into class numbers.
@@ -102,25 +120,7 @@ class PlaceTable:
         ValueError
             If there is no such column (those found are named), it holds fractions, or no row has a label.
         """
-        values = self._column(column, kind="label")
-        if values.dtype.kind == "U":
-            present = values != ""
-        else:
-            with np.errstate(invalid="ignore"):
-                present = np.isfinite(values) & (values >= 0)
-            fractions = np.flatnonzero(present & (values != np.floor(values)))
-            if len(fractions):
-                row = fractions[0]
-                raise ValueError(
-                    f"column {column!r} is no label: row {row} has {values[row]}; classes are whole numbers or text"
-                )
-            values = np.where(present, values, 0).astype(np.int64)
-        if not present.any():
-            raise ValueError(f"column {column!r} has no label in any of its {len(self)} rows")
-        classes, codes = np.unique(values[present], return_inverse=True)
-        filled = np.full(len(self), -1, dtype=np.int64)
-        filled[present] = codes
-        return Labels(filled, tuple(str(name) for name in classes))
+        return code_labels(column, self._column(column, kind="label"))
 
     def split(self, column: str) -> NDArray[np.str_]:
         """Role of each row: str (N,), each one of ``train``, ``val``, ``test``, ``pool``.
@@ -135,17 +135,14 @@ class PlaceTable:
         ValueError
             If there is no such column, or a value is none of the four roles; names the first row.
         """
-        values: NDArray[np.str_] = self._column(column, kind="split").astype(np.str_)
-        others = np.flatnonzero(~np.isin(values, SPLITS))
-        if len(others):
-            row = others[0]
-            raise ValueError(
-                f"column {column!r} must hold {', '.join(SPLITS)}, but row {row} has {str(values[row])!r}"
-                f"{and_more(len(others))}"
-            )
-        return values
+        return np.array(SPLITS)[code_roles(column, self._column(column, kind="split"))]
 
-    def _column(self, name: str, *, kind: str) -> NDArray[Any]:
+    def has_role(self, column: str, role: str) -> NDArray[np.bool_]:
+        """Whether each row has a role in a split column: bool (N,); raises as `split`."""
+        found: NDArray[np.bool_] = code_roles(column, self._column(column, kind="split")) == SPLITS.index(role)
+        return found
+
+    def _column(self, name: str, *, kind: str) -> NDArray[Any] | Text:
         if name in REQUIRED:
             raise ValueError(
                 f"column {name!r} is no {kind} column: id, lon and lat say which place it is and where. "
@@ -153,11 +150,27 @@ class PlaceTable:
             )
         if name not in self.columns:
             raise ValueError(unknown(f"{kind} column", name, self.columns))
-        return self.columns[name]
+        return self.columns.held[name]
 
 
-def read_table(path: str | Path) -> PlaceTable:
-    """Read a table of places from a Parquet file.
+class _Columns(Mapping[str, NDArray[Any]]):
+    """Columns by name; text that is held in little memory becomes an array when it is asked for."""
+
+    def __init__(self, held: Mapping[str, NDArray[Any] | Text]) -> None:
+        self.held = held
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.held[name][:]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.held)
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+
+def read_table(path: str | Path, columns: Collection[str] | None = None) -> PlaceTable:
+    """Read a table of places from a Parquet file, batch after batch.
 
     Parameters
     ----------
@@ -165,6 +178,8 @@ def read_table(path: str | Path) -> PlaceTable:
         File with the columns ``id`` (text or whole numbers, no gaps), ``lon`` and ``lat`` (degrees; both empty where a
         place has no location). Every further column of text, numbers or truth values is kept, with "" or NaN for
         empty entries; columns of other types (geometry, lists, dates) are left out.
+    columns : collection of str, optional
+        Names of the further columns to read; all unless given. Those that the file does not have are left out.
 
     Returns
     -------
@@ -182,25 +197,27 @@ def read_table(path: str | Path) -> PlaceTable:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no table at {path}: expected a Parquet file with the columns id, lon, lat and labels")
-    data = read_parquet(path)
-    missing = [name for name in REQUIRED if name not in data.column_names]
+    rows = open_parquet(path)
+    kinds = dict(zip(rows.schema.names, rows.schema.types, strict=True))
+    missing = [name for name in REQUIRED if name not in kinds]
     if missing:
-        raise ValueError(f"{path} lacks the column {', '.join(missing)}; columns found: {', '.join(data.column_names)}")
-    gaps = np.flatnonzero(data.column("id").is_null().to_numpy())
-    if len(gaps):
-        raise ValueError(f"{path}: every place needs an id, but row {gaps[0]} has none{and_more(len(gaps))}")
-    columns = {name: text_or_numbers(data.column(name)) for name in data.column_names}
+        raise ValueError(f"{path} lacks the column {', '.join(missing)}; columns found: {', '.join(kinds)}")
     for name in ("lon", "lat"):
-        column = columns[name]
-        if column is None or column.dtype.kind not in "fiu":
-            raise ValueError(f"{path}: column {name} must hold numbers (degrees), not {data.column(name).type}")
-    ids = columns["id"]
-    if ids is None or ids.dtype.kind not in "Uiu":
-        raise ValueError(f"{path}: column id must hold text or whole numbers, not {data.column('id').type}")
-    lonlat = np.stack([np.asarray(columns["lon"], np.float64), np.asarray(columns["lat"], np.float64)], axis=1)
-    kept = {name: column for name, column in columns.items() if name not in REQUIRED and column is not None}
+        if not is_number(kinds[name]):
+            raise ValueError(f"{path}: column {name} must hold numbers (degrees), not {kinds[name]}")
+    if not is_word(kinds["id"]):
+        raise ValueError(f"{path}: column id must hold text or whole numbers, not {kinds['id']}")
+    wanted = [name for name in kinds if name not in REQUIRED and (columns is None or name in columns)]
+    lonlat = np.empty((rows.num_rows, 2))
+    taken: dict[str, Collector] = {
+        "id": Words(rows.num_rows, most=0),
+        "lon": Numbers(rows.num_rows, lonlat[:, 0]),
+        "lat": Numbers(rows.num_rows, lonlat[:, 1]),
+        **{name: one for name in wanted if (one := collector(kinds[name], rows.num_rows)) is not None},
+    }
+    found = collect(rows, taken)
     try:
-        return PlaceTable(ids.astype(np.str_), lonlat, kept)
+        return PlaceTable(found["id"], lonlat, {name: found[name] for name in taken if name not in REQUIRED})
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -222,33 +239,46 @@ def write_table(table: PlaceTable, path: str | Path) -> None:
     """
     parquet = require("pyarrow.parquet", extra="csp")
     arrow = require("pyarrow", extra="csp")
-    columns = {"id": table.ids, "lon": table.lonlat[:, 0], "lat": table.lonlat[:, 1], **table.columns}
-    data = arrow.table({name: arrow.array(column) for name, column in columns.items()})
+
+    def group(rows: slice) -> Any:
+        columns = {"id": table.part("id", rows), "lon": table.lonlat[rows, 0], "lat": table.lonlat[rows, 1]}
+        columns |= {name: table.part(name, rows) for name in table.columns}
+        return arrow.table({name: arrow.array(column) for name, column in columns.items()})
 
     def write(temporary: Path) -> None:
-        with open(temporary, "wb") as file:
-            parquet.write_table(data, file, compression="zstd", write_page_checksum=True)
+        starts = range(0, max(len(table), 1), ROWS_PER_GROUP)
+        with (
+            open(temporary, "wb") as file,
+            parquet.ParquetWriter(
+                file, group(slice(0, 0)).schema, compression="zstd", write_page_checksum=True
+            ) as writer,
+        ):
+            for start in starts:
+                writer.write_table(group(slice(start, start + ROWS_PER_GROUP)))
 
     atomic_write(path, write)
 
 
 def _check_shapes(table: PlaceTable) -> None:
     count = len(table)
-    if table.ids.ndim != 1 or table.lonlat.shape != (count, 2):
-        raise ValueError(f"expected ids (N,) and lonlat (N, 2), got {table.ids.shape} and {table.lonlat.shape}")
-    for name, column in table.columns.items():
+    if table.held_ids.shape != (count,) or table.lonlat.shape != (count, 2):
+        raise ValueError(f"expected ids (N,) and lonlat (N, 2), got {table.held_ids.shape} and {table.lonlat.shape}")
+    for name, column in table.columns.held.items():
         if name in REQUIRED:
             raise ValueError(f"{name!r} is not a name for a further column: id, lon and lat have their own place")
         if column.shape != (count,):
             raise ValueError(f"column {name!r} has shape {column.shape}, but there are {count} ids")
-        if column.dtype.kind not in "Uifu":
+        if not isinstance(column, Text) and column.dtype.kind not in "Uifu":
             raise TypeError(f"column {name!r} must hold text or numbers, not {column.dtype}")
 
 
-def _check_ids(ids: NDArray[np.str_]) -> None:
-    empty = np.flatnonzero(ids == "")
+def _check_ids(held: Texts) -> None:
+    empty = np.concatenate([[], *(rows.start + np.flatnonzero(held[rows] == "") for rows in row_blocks(len(held)))])
     if len(empty):
-        raise ValueError(f"every place needs an id, but row {empty[0]} has none{and_more(len(empty))}")
+        raise ValueError(f"every place needs an id, but row {int(empty[0])} has none{and_more(len(empty))}")
+    if without_repeats(held):
+        return
+    ids = held[:]
     _, first, inverse, counts = np.unique(ids, return_index=True, return_inverse=True, return_counts=True)
     repeated = np.flatnonzero(first[inverse] != np.arange(len(ids)))
     if len(repeated):
@@ -268,4 +298,9 @@ def _check_locations(lonlat: NDArray[np.float64]) -> None:
             f"row {row} has half a location (longitude {lonlat[row, 0]:.10g}, latitude {lonlat[row, 1]:.10g})"
             f"{and_more(len(half))}: give both, or leave both empty"
         )
-    check_lonlat(torch.from_numpy(np.where(gaps, 0.0, lonlat)))
+    try:
+        for rows in row_blocks(len(lonlat)):
+            check_lonlat(torch.from_numpy(np.where(gaps[rows], 0.0, lonlat[rows])))
+    except ValueError:
+        check_lonlat(torch.from_numpy(np.where(gaps, 0.0, lonlat)))  # names the row, and counts all that are bad
+        raise

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from locenc_csp.datasets.arrow_files import read_csv
+from locenc_csp.datasets.arrow_files import open_csv
 from locenc_csp.datasets.inspection import Inspection
 from locenc_csp.datasets.parts import Classes, Part, Read, degrees, make_classes
 
@@ -54,11 +54,15 @@ def _columns(inspection: Inspection, name: str, wanted: tuple[str, ...]) -> dict
     if path is None:
         return None
     try:
-        data = read_csv(path)
+        rows = open_csv(path)
     except ValueError as error:
         inspection.wrong(path, expected=what, found=str(error))
         return None
-    if set(wanted) - set(data.column_names):
-        inspection.wrong(path, expected=what, found=f"columns {', '.join(data.column_names)}")
+    if set(wanted) - set(rows.schema.names):
+        inspection.wrong(path, expected=what, found=f"columns {', '.join(rows.schema.names)}")
         return None
-    return {one: data.column(one).to_pylist() for one in wanted}
+    found: dict[str, list[Any]] = {one: [] for one in wanted}
+    for batch in rows.batches(wanted):
+        for one in wanted:
+            found[one] += batch.column(one).to_pylist()
+    return found
