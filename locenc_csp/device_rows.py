@@ -15,7 +15,7 @@ SHARE = 0.7
 
 
 def image_rows(
-    features: FeatureMatrix, image_of: NDArray[np.int64], device: torch.device
+    features: FeatureMatrix, device: torch.device, *, image_of: NDArray[np.int64] | None = None
 ) -> Callable[[Tensor], Tensor]:
     """Make a function from rows of the table, ``(B,)`` int64 on the device, to the features of their images there.
 
@@ -23,10 +23,10 @@ def image_rows(
     ----------
     features : FeatureMatrix
         On the CPU they are read from their file as they are needed; another device gets all of them now.
-    image_of : ndarray (N,)
-        Row of the features for each row of the table.
     device : torch.device
         Where the model is.
+    image_of : ndarray (N,), optional
+        Row of the features for each row of the table; the same row unless given.
 
     Raises
     ------
@@ -34,8 +34,11 @@ def image_rows(
         If they do not fit into the device's memory.
     """
     if device.type == "cpu":
-        return lambda rows: features.rows(image_of[rows.numpy()])
-    values, of = _copied(features.values, device), torch.from_numpy(image_of).to(device)
+        return lambda rows: features.rows(rows.numpy() if image_of is None else image_of[rows.numpy()])
+    values = _copied(features.values, device)
+    if image_of is None:
+        return lambda rows: values[rows]
+    of = torch.from_numpy(image_of).to(device)
     return lambda rows: values[of[rows]]
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from locenc._devices import resolve
 from locenc._files import atomic_write, write_text
+from locenc_csp._hashes import file_hash
 from locenc_csp._machine import machine
 from locenc_csp.calibration import (
     expected_calibration_error,
@@ -22,7 +23,7 @@ from locenc_csp.calibration import (
 from locenc_csp.datasets.table import PlaceTable, read_table
 from locenc_csp.evaluation import choose_weights, multiply_prior
 from locenc_csp.finetuned import SCORES, load_finetuned, location_probabilities, versions
-from locenc_csp.finetuning import Task, make_task, table_hash
+from locenc_csp.finetuning import Task, make_task
 from locenc_csp.image_branch import image_branch, image_hash
 from locenc_csp.ranking import class_scores, ranks, scores_of_ranks
 from locenc_csp.recipes import Evaluate
@@ -84,9 +85,9 @@ def evaluate(recipe: Evaluate) -> dict[str, Any]:
     encoder, head, result = load_finetuned(recipe.run)
     encoder.to(device), head.to(device)
     table = read_table(recipe.table)
-    if table_hash(recipe.table) != result["table"]:
+    if file_hash(recipe.table) != result["table"]:
         raise ValueError(
-            f"{recipe.table} is not the table that {recipe.run} was fine-tuned on (hash {table_hash(recipe.table)}, "
+            f"{recipe.table} is not the table that {recipe.run} was fine-tuned on (hash {file_hash(recipe.table)}, "
             f"was {result['table']}): its test rows may be training rows there"
         )
     task = make_task(table, **task_settings(result))

@@ -10,6 +10,7 @@ from torch import nn
 
 from locenc._devices import resolve
 from locenc._names import unknown
+from locenc_csp.datasets.text import Texts
 from locenc_csp.features import Images, write_features
 from locenc_csp.image_files import ImageFiles
 from locenc_csp.image_networks import FrozenNetwork, load_network
@@ -25,7 +26,7 @@ class _Source(NamedTuple):
     """Images, the ids of their places, their height and width, and a checksum of where they come from."""
 
     images: Images
-    ids: NDArray[np.str_]
+    ids: Texts
     size: tuple[int, int]
     checksum: str
 
@@ -93,7 +94,7 @@ def _source(recipe: Features, size: int) -> _Source:
 
         data = open_patches(recipe.data)
         height, width = data.patches.shape[1:3]
-        return _Source(data.patches, data.table.ids, (height, width), checksum(recipe.data))
+        return _Source(data.patches, data.table.held_ids, (height, width), checksum(recipe.data))
     from locenc_csp.datasets.table import read_table
 
     table = read_table(recipe.table)
@@ -102,7 +103,7 @@ def _source(recipe: Features, size: int) -> _Source:
     names = table.columns[recipe.column].astype(np.str_)
     files = ImageFiles(recipe.images or recipe.table.parent, names.tolist(), size=size, workers=recipe.workers)
     digest = hashlib.sha256(f"{files.checksum()} {size}".encode()).hexdigest()
-    return _Source(files, table.ids, (size, size), digest)
+    return _Source(files, table.held_ids, (size, size), digest)
 
 
 def _patches(images: Images, seed: int) -> NDArray[np.uint8]:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import locenc
-from locenc._files import only_one, read_json, write_array, write_text
+from locenc._files import only_one, read_json, write_text
 from locenc_csp._chunks import fill_array, open_array
 from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.text import Texts, compare, row_blocks, write_texts
 
 __all__ = ["FeatureMatrix", "Images", "copy_features", "open_features", "write_features"]
 
@@ -43,7 +44,7 @@ class FeatureMatrix:
     values : ndarray
         float32 (N, F), usually memory-mapped and read-only.
     ids : ndarray
-        str (N,): row i of ``values`` belongs to the place with ``ids[i]``.
+        str (N,), usually memory-mapped too: row i of ``values`` belongs to the place with ``ids[i]``.
     meta : dict
         What they were computed with, and from; ``values_sha256`` is the checksum of the values.
     """
@@ -65,21 +66,20 @@ class FeatureMatrix:
             If they do not; names the first row that differs, both ids, and both counts.
         """
         both = min(len(self.ids), len(table))
-        differing = np.flatnonzero(self.ids[:both] != table.ids[:both])
         counts = f"{len(self.ids)} rows of features, {len(table)} rows in the table"
         hint = "compute the features again for this table, in its order"
-        if len(differing):
-            row = differing[0]
+        if (different := compare(self.ids, table.held_ids)) is not None:
+            here, there = (str(one[different.row : different.row + 1][0]) for one in (self.ids, table.held_ids))
             raise ValueError(
-                f"the features do not belong to this table: row {row} is {str(self.ids[row])!r} in the features and "
-                f"{str(table.ids[row])!r} in the table ({len(differing)} of the first {both} rows differ; "
-                f"{counts}): {hint}"
+                f"the features do not belong to this table: row {different.row} is {here!r} in the features and "
+                f"{there!r} in the table ({different.num_rows} of the first {both} rows differ; {counts}): {hint}"
             )
         if len(self.ids) != len(table):
-            longer, where = (self.ids, "features") if len(self.ids) > both else (table.ids, "table")
+            longer, where = (self.ids, "features") if len(self.ids) > both else (table.held_ids, "table")
+            alone = str(longer[both : both + 1][0])
             raise ValueError(
-                f"the features do not belong to this table: row {both}, {str(longer[both])!r}, is only in the {where} "
-                f"({counts}): {hint}"
+                f"the features do not belong to this table: row {both}, {alone!r}, is only in the {where} ({counts}): "
+                f"{hint}"
             )
 
     def check_values(self) -> None:
@@ -103,7 +103,7 @@ def write_features(
     extractor: nn.Module,
     patches: Images,
     *,
-    ids: NDArray[np.str_],
+    ids: Texts,
     source: str,
     settings: Mapping[str, Any] | None = None,
     batch_size: int | None = None,
@@ -171,9 +171,7 @@ def write_features(
     return _written(Path(folder), compute, ids=ids, meta=meta, rows_per_chunk=rows)
 
 
-def copy_features(
-    folder: str | Path, arrays: Sequence[NDArray[Any]], *, ids: NDArray[np.str_], source: str
-) -> FeatureMatrix:
+def copy_features(folder: str | Path, arrays: Sequence[NDArray[Any]], *, ids: Texts, source: str) -> FeatureMatrix:
     """Copy features that others have computed into a folder of our form, array after array, or open them there.
 
     A block of 2048 rows is in memory at a time. An interrupted call goes on where it stopped.
@@ -224,7 +222,7 @@ def _written(
     folder: Path,
     compute: Callable[[int, int], NDArray[np.float32]],
     *,
-    ids: NDArray[np.str_],
+    ids: Texts,
     meta: dict[str, Any],
     rows_per_chunk: int,
 ) -> FeatureMatrix:
@@ -235,7 +233,7 @@ def _written(
                 _fill(folder, compute, ids=ids, meta=meta, rows_per_chunk=rows_per_chunk)
     existing = open_features(folder)
     differing = [name for name in meta if existing.meta.get(name) != meta[name]]
-    if differing or not np.array_equal(existing.ids, ids):
+    if differing or len(existing.ids) != len(ids) or compare(existing.ids, ids) is not None:
         what = ", ".join(differing) or "ids"
         raise ValueError(f"{folder} holds other features (they differ in {what}): choose another folder or remove it")
     return existing
@@ -245,7 +243,7 @@ def _fill(
     folder: Path,
     compute: Callable[[int, int], NDArray[np.float32]],
     *,
-    ids: NDArray[np.str_],
+    ids: Texts,
     meta: dict[str, Any],
     rows_per_chunk: int,
 ) -> None:
@@ -253,19 +251,24 @@ def _fill(
         values = compute(start, stop)
         broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
         if len(broken):
-            raise ValueError(f"the features of row {start + broken[0]} ({ids[start + broken[0]]}) are not finite")
+            row = start + int(broken[0])
+            raise ValueError(f"the features of row {row} ({ids[row : row + 1][0]}) are not finite")
         return values
+
+    letters = hashlib.sha256()
+    for rows in row_blocks(len(ids)):
+        letters.update(((chr(10) if rows.start else "") + chr(10).join(ids[rows])).encode())
 
     fill_array(
         folder / "features.npy",
         finite,
         shape=(meta["num_rows"], meta["dim"]),
         dtype=np.float32,
-        key=f"{sorted(meta.items())} {hashlib.sha256(chr(10).join(ids).encode()).hexdigest()}",
+        key=f"{sorted(meta.items())} {letters.hexdigest()}",
         rows_per_chunk=rows_per_chunk,
         description="image features",
     )
-    write_array(folder / "ids.npy", ids)
+    write_texts(folder / "ids.npy", ids)
     written = open_array(folder / "features.npy", remedy=_remedy(folder))
     made = {
         "values_sha256": _digest_values(written),
@@ -303,7 +306,7 @@ def open_features(folder: str | Path) -> FeatureMatrix:
     remedy = _remedy(folder)
     meta = read_json(folder / "meta.json", remedy=remedy)
     values = open_array(folder / "features.npy", remedy=remedy)
-    ids = np.array(open_array(folder / "ids.npy", remedy=remedy))
+    ids = open_array(folder / "ids.npy", remedy=remedy)
     if values.ndim != 2 or values.dtype != np.float32 or ids.shape != (len(values),) or ids.dtype.kind != "U":
         raise ValueError(
             f"expected features (N, F) float32 and ids (N,) text in {folder}, "

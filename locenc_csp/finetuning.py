@@ -1,7 +1,6 @@
 """Fine-tuning on few labels: candidates, the best of which is chosen on validation and saved."""
 
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import locenc
 from locenc import LocationEncoder
 from locenc._devices import resolve
 from locenc._files import only_one, write_text
+from locenc_csp._hashes import file_hash
 from locenc_csp.candidates import Examples, forget_checkpoints, run_way, top1, ways
 from locenc_csp.datasets.splits import stratified_subset
 from locenc_csp.datasets.table import Labels, PlaceTable, read_table
@@ -79,21 +79,22 @@ def make_task(table: PlaceTable, *, label: str, split: str, label_ratio: float, 
 
     Test rows need no location: they fall back to the image. Classes are those of all rows.
     """
-    labels, roles = table.labels(label), table.split(split)
+    labels = table.labels(label)
     known = labels.codes >= 0
     placed = known & table.has_location
-    train = np.flatnonzero(placed & (roles == "train"))
+    train = np.flatnonzero(placed & table.has_role(split, "train"))
     if len(train) == 0:
         raise ValueError(
             f"no labelled training row: no row has role 'train' in {split!r}, a label in {label!r} and a location"
         )
     train = train[stratified_subset(labels.codes[train], label_ratio, seed)]
-    return Task(labels, train, np.flatnonzero(placed & (roles == "val")), np.flatnonzero(known & (roles == "test")))
+    val = np.flatnonzero(placed & table.has_role(split, "val"))
+    return Task(labels, train, val, np.flatnonzero(known & table.has_role(split, "test")))
 
 
 def _run(recipe: Finetune, identity: dict[str, Any], progress: bool) -> dict[str, Any]:
     """Train every candidate, keep the best on validation, save it."""
-    table = read_table(recipe.table)
+    table = read_table(recipe.table, columns=(recipe.label, recipe.split))
     task = make_task(table, label=recipe.label, split=recipe.split, label_ratio=recipe.label_ratio, seed=recipe.seed)
     found = ways(recipe)
     if len(task.val) == 0 and (len(found) > 1 or recipe.patience is not None):
@@ -147,19 +148,14 @@ def _identity(recipe: Finetune) -> dict[str, Any]:
     settings = json.loads(json.dumps(dataclasses.asdict(recipe), default=str))
     for name in ("table", "out", "device", "save_every"):
         del settings[name]
-    identity = {"recipe": settings, "table": table_hash(recipe.table)}
+    identity = {"recipe": settings, "table": file_hash(recipe.table)}
     if recipe.pretrained is not None:
         weights = [
             *recipe.pretrained.glob("model.safetensors"),
             *recipe.pretrained.glob(f"{ENCODER}/model.safetensors"),
         ]
-        identity["pretrained"] = [hashlib.sha256(path.read_bytes()).hexdigest()[:16] for path in weights]
+        identity["pretrained"] = [file_hash(path) for path in weights]
     return identity
-
-
-def table_hash(path: Path) -> str:
-    """Hash of a table's file, as results hold it."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 def _finished(folder: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

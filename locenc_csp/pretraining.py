@@ -1,7 +1,6 @@
 """Contrastive spatial pre-training: locations against image features, without a label."""
 
 import dataclasses
-import hashlib
 import json
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,6 +17,7 @@ from locenc._devices import resolve
 from locenc._files import only_one, write_text
 from locenc.registry import default_network
 from locenc_csp import negatives
+from locenc_csp._hashes import file_hash
 from locenc_csp.balance import Balance
 from locenc_csp.coordinate_queue import CoordinateQueue
 from locenc_csp.criterion import Criterion
@@ -79,7 +79,7 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
 
 
 def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
-    table, features = read_table(recipe.table), open_features(recipe.features)
+    table, features = _read_table(recipe), open_features(recipe.features)
     features.check_ids(table)
     rows, held_out = _pairs(table, recipe)
     model, objective = _model(recipe, features, rows)
@@ -93,7 +93,7 @@ def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
         model,
         criterion,
         lonlat,
-        image_rows(features, _pairing(len(table), rows, recipe), device),
+        image_rows(features, device, image_of=_shuffled(len(table), rows, recipe)),
         sampler=sampler,
         num_negatives=recipe.num_negatives,
         bfloat16=recipe.bfloat16,
@@ -191,7 +191,7 @@ def load_dual_encoder(recipe: Pretrain) -> DualEncoder:
         If there is no checkpoint, it is damaged, or of another model.
     """
     saved = read_checkpoint(recipe.out / CHECKPOINT)["model"]
-    table, features = read_table(recipe.table), open_features(recipe.features)
+    table, features = _read_table(recipe), open_features(recipe.features)
     model, objective = _model(recipe, features, _pairs(table, recipe)[0])
     if _criterion(recipe, objective).keeps_something:  # it was trained beside the model
         saved = {name.removeprefix("0."): value for name, value in saved.items() if name.startswith("0.")}
@@ -210,11 +210,16 @@ def build_encoder(recipe: Encoder, *, seed: int) -> locenc.LocationEncoder:
         return locenc.create(recipe.name, dim=recipe.dim, network=network, **recipe.options)
 
 
+def _read_table(recipe: Pretrain) -> PlaceTable:
+    """The columns that are needed, no other."""
+    return read_table(recipe.table, columns={one for one in (recipe.split, recipe.label) if one is not None})
+
+
 def unlabelled_rows(table: PlaceTable, split: str | None) -> Rows:
     """Rows that pre-training may use: those with a location whose role is not test."""
     allowed = table.has_location.copy()
     if split is not None:
-        allowed &= table.split(split) != "test"
+        allowed &= ~table.has_role(split, "test")
     return np.flatnonzero(allowed)
 
 
@@ -234,11 +239,12 @@ def _balance(table: PlaceTable, rows: Rows, recipe: Pretrain) -> Balance | None:
     return Balance(torch.from_numpy(table.labels(recipe.label).codes[rows]), recipe.max_per_class)
 
 
-def _pairing(count: int, rows: Rows, recipe: Pretrain) -> Rows:
-    """Row of the image that belongs to each place: its own, or another's in the shuffled control."""
+def _shuffled(count: int, rows: Rows, recipe: Pretrain) -> Rows | None:
+    """Row of another's image for each place, in the shuffled control; None where each place has its own."""
+    if not recipe.shuffle_pairs:
+        return None
     image_of = np.arange(count)
-    if recipe.shuffle_pairs:
-        image_of[rows] = np.random.default_rng([recipe.schedule.seed, 11]).permutation(rows)
+    image_of[rows] = np.random.default_rng([recipe.schedule.seed, 11]).permutation(rows)
     return image_of
 
 
@@ -281,6 +287,6 @@ def _fingerprint(recipe: Pretrain) -> dict[str, Any]:
         del settings["schedule"][name]
     return {
         **settings,
-        "table": hashlib.sha256(recipe.table.read_bytes()).hexdigest()[:16],
-        "features": hashlib.sha256((recipe.features / "meta.json").read_bytes()).hexdigest()[:16],
+        "table": file_hash(recipe.table),
+        "features": file_hash(recipe.features / "meta.json"),
     }

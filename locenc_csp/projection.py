@@ -68,20 +68,19 @@ class FrozenProjection(nn.Module):
             If fewer than two rows are given, or no component is wanted.
         """
         check_count("num_components", num_components)
-        rows = np.arange(len(values))[rows]
-        rows.sort()
-        if len(rows) < 2:
-            left = f"{len(rows)} of {len(values)} {'is' if len(rows) == 1 else 'are'} left"
+        chosen = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.sort(rows.astype(np.int64, copy=False))
+        if len(chosen) < 2:
+            left = f"{len(chosen)} of {len(values)} {'is' if len(chosen) == 1 else 'are'} left"
             raise ValueError(
                 f"principal components need at least two rows, but {left} for them: "
                 "no row without a location or of the test split is used; check the table's lon, lat and split columns"
             )
-        chunks = [rows[start : start + ROWS_PER_CHUNK] for start in range(0, len(rows), ROWS_PER_CHUNK)]
-        mean = sum(values[chunk].sum(axis=0, dtype=np.float64) for chunk in chunks) / len(rows)
+        chunks = [chosen[start : start + ROWS_PER_CHUNK] for start in range(0, len(chosen), ROWS_PER_CHUNK)]
+        mean = sum(values[chunk].sum(axis=0, dtype=np.float64) for chunk in chunks) / len(chosen)
         covariance = np.zeros((values.shape[1], values.shape[1]))
         for chunk in chunks:
             centred = values[chunk] - mean
-            covariance += centred.T @ centred / len(rows)
+            covariance += centred.T @ centred / len(chosen)
         scale = np.sqrt(np.diag(covariance))
         scale[scale <= 1e-6 * np.abs(mean)] = np.inf  # a constant feature carries nothing
         _, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))

@@ -95,12 +95,11 @@ def store(
         if not (folder / "meta.json").is_file():
             write_table(table, folder / "table.parquet")
             if features:
-                copy_features(folder / "features", features, ids=table.ids, source=_digest(key))
+                copy_features(folder / "features", features, ids=table.held_ids, source=_digest(key))
             for one in probabilities:
                 target = folder / "probabilities" / one.name
-                write_probabilities(
-                    target, one.parts, ids=table.ids[one.rows], classes=classes, meta={"classifier": one.name}
-                )
+                ids = table.part("id", one.rows)
+                write_probabilities(target, one.parts, ids=ids, classes=classes, meta={"classifier": one.name})
             meta = {
                 **notes,
                 "identity": dict(identity),
@@ -121,7 +120,7 @@ def _open(folder: Path, key: str) -> Imported:
             f"{folder} holds another data set, or one of other settings or other files: choose another --out, or "
             "remove the folder"
         )
-    table = read_table(folder / "table.parquet")
+    table = read_table(folder / "table.parquet", columns=())
     features = folder / "features" if meta["features"] else None
     if features is not None:
         open_features(features).check_ids(table)

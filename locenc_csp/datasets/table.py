@@ -179,7 +179,7 @@ def read_table(path: str | Path, columns: Collection[str] | None = None) -> Plac
         place has no location). Every further column of text, numbers or truth values is kept, with "" or NaN for
         empty entries; columns of other types (geometry, lists, dates) are left out.
     columns : collection of str, optional
-        Names of the further columns to read; all unless given. Those that the file does not have are left out.
+        Names of the further columns to read; all unless given.
 
     Returns
     -------
@@ -191,8 +191,8 @@ def read_table(path: str | Path, columns: Collection[str] | None = None) -> Plac
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no Parquet file or a damaged one, a required column is missing (those found are named), or as
-        `PlaceTable`.
+        If it is no Parquet file or a damaged one, a required or wanted column is missing (those found are named), or
+        as `PlaceTable`.
     """
     path = Path(path)
     if not path.is_file():
@@ -207,6 +207,9 @@ def read_table(path: str | Path, columns: Collection[str] | None = None) -> Plac
             raise ValueError(f"{path}: column {name} must hold numbers (degrees), not {kinds[name]}")
     if not is_word(kinds["id"]):
         raise ValueError(f"{path}: column id must hold text or whole numbers, not {kinds['id']}")
+    for name in columns or ():
+        if name not in kinds:
+            raise ValueError(f"{path}: {unknown('column', name, [one for one in kinds if one not in REQUIRED])}")
     wanted = [name for name in kinds if name not in REQUIRED and (columns is None or name in columns)]
     lonlat = np.empty((rows.num_rows, 2))
     taken: dict[str, Collector] = {

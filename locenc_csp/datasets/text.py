@@ -1,12 +1,15 @@
 """Text of many rows in little memory: UTF-8, and each value once where values repeat."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Difference", "Text", "Texts", "compare", "row_blocks", "without_repeats"]
+from locenc._files import atomic_write
+
+__all__ = ["Difference", "Text", "Texts", "compare", "row_blocks", "without_repeats", "write_texts"]
 
 ROWS = 2**16
 """Rows that are worked on at once."""
@@ -85,6 +88,20 @@ def compare(texts: Texts | NDArray[np.integer[Any]], others: Texts) -> Differenc
             first = rows.start + int(differing[0])
         count += len(differing)
     return Difference(first, count) if count else None
+
+
+def write_texts(path: Path, texts: Texts) -> None:
+    """Write text as ``.npy``, block by block: the bytes that `numpy.save` writes of it; atomic, as `atomic_write`."""
+    dtype = np.dtype((np.str_, max((texts[rows].dtype.itemsize // 4 for rows in row_blocks(len(texts))), default=1)))
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": texts.shape}
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for rows in row_blocks(len(texts)):
+                file.write(texts[rows].astype(dtype).tobytes())
+
+    atomic_write(path, write)
 
 
 def without_repeats(texts: Texts) -> bool:

@@ -6,8 +6,8 @@ import platform
 from pathlib import Path
 
 from locenc._files import read_json, write_text
+from locenc_csp._hashes import file_hash
 from locenc_csp.finetuned import versions
-from locenc_csp.finetuning import table_hash
 from locenc_csp.loop import first_difference
 
 
@@ -21,8 +21,8 @@ def check_study(out: Path, *, seed: int, table: Path, features: Path) -> None:
     """
     identity = {
         "seed": seed,
-        "table": table_hash(table),
-        "features": table_hash(features / "meta.json"),
+        "table": file_hash(table),
+        "features": file_hash(features / "meta.json"),
         "versions": versions(),
     }
     path = out / "study.json"

@@ -104,16 +104,16 @@ def test_image_features_on_a_device_and_from_their_file(small: object, monkeypat
     features, image_of = open_features(small.features), np.random.default_rng(0).permutation(240)
     rows = torch.tensor([3, 200, 3])
     expected = torch.from_numpy(np.array(features.values))[torch.from_numpy(image_of)[rows]]
-    assert torch.equal(image_rows(features, image_of, torch.device("cpu"))(rows), expected)
+    assert torch.equal(image_rows(features, torch.device("cpu"), image_of=image_of)(rows), expected)
     monkeypatch.setattr(device_rows, "ROWS_PER_COPY", 100)
     assert torch.equal(device_rows._copied(features.values, torch.device("cpu")), torch.from_numpy(+features.values))
-    assert image_rows(features, image_of, torch.device("meta"))(rows.to("meta")).shape == (3, 12)
+    assert image_rows(features, torch.device("meta"), image_of=image_of)(rows.to("meta")).shape == (3, 12)
 
 
 def test_features_that_do_not_fit(small: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (10_000, 20_000))
     with pytest.raises(ValueError, match=r"take 0\.0 GB, but cuda has 0\.0 GB free: train on the CPU"):
-        image_rows(open_features(small.features), np.arange(240), torch.device("cuda"))
+        image_rows(open_features(small.features), torch.device("cuda"))
 
 
 # Recipes

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 import locenc
+from locenc_csp._hashes import file_hash
 from locenc_csp.calibration import expected_calibration_error, fit_temperature, temper
 from locenc_csp.cli import main
 from locenc_csp.datasets.table import PlaceTable, write_table
 from locenc_csp.evaluating import evaluate
 from locenc_csp.evaluation import multiply_prior
 from locenc_csp.finetuned import load_finetuned, location_probabilities
-from locenc_csp.finetuning import finetune, make_task, table_hash
+from locenc_csp.finetuning import finetune, make_task
 from locenc_csp.geo_bias import relative_information, self_information
 from locenc_csp.ranking import ranks, scores
 from locenc_csp.recipes import Encoder, Evaluate, Finetune
@@ -79,7 +80,7 @@ def test_the_report_says_what_decided_it(small, tuned):
     small.write_features(small.features, np.random.default_rng(0).normal(size=(240, 12)), small.table.ids)
     report = evaluate(Evaluate(tuned, small.table_path, features=small.features))
     assert report["seed"] == 3
-    assert report["table"] == table_hash(small.table_path)
+    assert report["table"] == file_hash(small.table_path)
     assert report["counts"] == {"train": 120, "val": 40, "test": 40, "test_with_location": 39, "classes": 3}
     assert report["versions"]["locenc"] == locenc.__version__
     assert {"torch", "numpy", "python"} < set(report["versions"])
