@@ -4,6 +4,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
+from itertools import count
 from typing import Any
 
 import torch
@@ -17,8 +19,9 @@ __all__ = ["is_first", "joined"]
 
 #: What torchrun says to each process that it starts.
 SAID = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-FAILURE = "locenc_csp/failure"
+FAILURE = "failure"
 PATIENCE = timedelta(seconds=3)  # for a process that fails to say why
+_runs = count()  # the same in all processes, which make the same runs
 
 
 @contextmanager
@@ -52,7 +55,7 @@ def joined(device: str) -> Iterator[Ranks]:
         return
     ranks = Ranks(int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
     backend = _backend(device, int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"]))
-    store, *_ = next(rendezvous("env://"))
+    store = distributed.distributed_c10d.PrefixStore(f"locenc_csp/{next(_runs)}", _meeting_place())
     distributed.init_process_group(backend, store=store, rank=ranks.rank, world_size=ranks.size)
     try:
         yield ranks
@@ -63,6 +66,13 @@ def joined(device: str) -> Iterator[Ranks]:
         raise
     finally:
         distributed.destroy_process_group()
+
+
+@cache
+def _meeting_place() -> Any:
+    """Return the store that torchrun, or the first process, holds for all."""
+    store, *_ = next(rendezvous("env://"))
+    return store
 
 
 def is_first() -> bool:
@@ -79,10 +89,10 @@ def _backend(device: str, local_rank: int, local_size: int) -> str:
             f"device {device!r} would be that of all {local_size} processes: choose cpu, or cuda, which gives each its "
             "own (CUDA_VISIBLE_DEVICES says which there are)"
         )
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if count < local_size:
+    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if found < local_size:
         raise ValueError(
-            f"{local_size} processes were started on this machine, but torch finds {count} CUDA devices: start one for "
+            f"{local_size} processes were started on this machine, but torch finds {found} CUDA devices: start one for "
             "each (torchrun --nproc-per-node), or choose --device cpu"
         )
     torch.cuda.set_device(local_rank)
