@@ -1,4 +1,4 @@
-"""Frozen image networks by name: any `torch.nn.Module` of the user's, or those of torchvision and timm.
+"""Image networks by name: any `torch.nn.Module` of the user's, or those of torchvision and timm.
 
 Neither package is needed by ours, nor imported before a name asks for it.
 """
@@ -6,7 +6,7 @@ Neither package is needed by ours, nor imported before a name asks for it.
 import contextlib
 import importlib
 import importlib.util
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from locenc._names import unknown
 
-__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "FrozenNetwork", "Network", "load_network"]
+__all__ = ["IMAGENET_MEAN", "IMAGENET_STD", "FrozenNetwork", "ImageNetwork", "Network", "load_network"]
 
 #: Of red, green and blue in [0, 1] over ImageNet's training images, as most published networks expect them.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -43,11 +43,13 @@ class Network(NamedTuple):
     std: tuple[float, ...] = IMAGENET_STD
 
 
-class FrozenNetwork(nn.Module):
-    """An image network as `write_features` takes it: bytes in, one row of features per image out, no gradients.
+class ImageNetwork(nn.Module):
+    """An image network with what goes before it: bytes in, one row of features per image out.
 
     Images are scaled to [0, 1], resized to ``size`` (bilinear, antialiased) if they have another, and standardised.
-    A map of features (B, F, h, w) is averaged over its positions, a sequence of tokens is refused.
+    A map of features (B, F, h, w) is averaged over its positions, a sequence of tokens is refused. The network is
+    always in evaluation mode, whether or not it is trained: batch norm keeps its statistics and nothing is dropped, so
+    that a row depends on its own image alone.
 
     Parameters
     ----------
@@ -92,12 +94,17 @@ class FrozenNetwork(nn.Module):
         self.size, self.channels_last = size, channels_last
         self.register_buffer("mean", torch.tensor(mean).view(3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(3, 1, 1))
-        self.network = network.requires_grad_(False).eval()
+        self.network = network.eval()
         if channels_last:
             self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.dim = self._probe(image_size)
 
-    @torch.no_grad()
+    def train(self, mode: bool = True) -> "ImageNetwork":
+        """Set the mode of this module, but not of the network."""
+        super().train(mode)
+        self.network.eval()
+        return self
+
     def forward(self, images: Tensor) -> Tensor:
         """Features (B, F) float32 of images (B, H, W, 3) uint8."""
         values = images.permute(0, 3, 1, 2).float() / 255
@@ -113,6 +120,7 @@ class FrozenNetwork(nn.Module):
             )
         return features.float() if features.ndim == 2 else features.float().mean((2, 3))
 
+    @torch.no_grad()
     def _probe(self, image_size: tuple[int, int]) -> int:
         try:
             features: Tensor = self(torch.zeros(1, *image_size, 3, dtype=torch.uint8))
@@ -121,6 +129,18 @@ class FrozenNetwork(nn.Module):
             hint = "; a network that views its input by rows needs --no-channels-last" if "view" in str(error) else ""
             height, width = (self.size, self.size) if self.size is not None else image_size
             raise ValueError(f"the network does not take images (B, 3, {height}, {width}): {error}{hint}") from error
+
+
+class FrozenNetwork(ImageNetwork):
+    """An `ImageNetwork` as `write_features` takes it: without gradients. Parameters and errors are the same."""
+
+    def __init__(self, network: nn.Module, **settings: Any) -> None:
+        super().__init__(network.requires_grad_(False), **settings)
+
+    @torch.no_grad()
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (B, F) float32 of images (B, H, W, 3) uint8."""
+        return super().forward(images)
 
 
 def load_network(spec: str, *, weights: str | None = None, seed: int = 0) -> Network:
@@ -133,7 +153,7 @@ def load_network(spec: str, *, weights: str | None = None, seed: int = 0) -> Net
         layer. ``package.module:attribute`` or ``path/to/file.py:attribute``: an `nn.Module`, or a function without
         arguments that makes one.
     weights : str, optional
-        File with a state dict (``.safetensors``, or what `torch.save` writes); it is loaded before a last layer is
+        File with a state dict (``.safetensors``, or what `torch.save` writes), with or without the last layer that is
         taken off. For torchvision and timm it must be said: a file, ``pretrained`` (the package's own weights, which
         it downloads unless it has them), or ``random``.
     seed : int
@@ -186,9 +206,10 @@ def _torchvision(name: str, weights: str) -> Network:
     published = getattr(models.get_model_weights(name), "DEFAULT", None)
     with _fetching(f"torchvision:{name}"):
         module = models.get_model(name, weights=published if weights == PRETRAINED else None)
-    if weights not in (PRETRAINED, RANDOM):
-        _load_weights(module, Path(weights))
+    names = set(module.state_dict())
     _drop_last_linear(module, name)
+    if weights not in (PRETRAINED, RANDOM):
+        _load_weights(module, Path(weights), dropped=names - set(module.state_dict()))
     if published is None:
         return Network(module)
     prepare = published.transforms()
@@ -201,9 +222,10 @@ def _timm(name: str, weights: str) -> Network:
         raise ValueError(unknown("network of timm", name, timm.list_models(), hint=_LISTS["timm"]))
     with _fetching(f"timm:{name}"):
         module = timm.create_model(name, pretrained=weights == PRETRAINED)
-    if weights not in (PRETRAINED, RANDOM):
-        _load_weights(module, Path(weights))
+    names = set(module.state_dict())
     module.reset_classifier(0)
+    if weights not in (PRETRAINED, RANDOM):
+        _load_weights(module, Path(weights), dropped=names - set(module.state_dict()))
     config = importlib.import_module("timm.data").resolve_model_data_config(module)
     return Network(module, int(config["input_size"][-1]), tuple(config["mean"]), tuple(config["std"]))
 
@@ -272,7 +294,8 @@ def _from_package(name: str) -> ModuleType:
         ) from error
 
 
-def _load_weights(module: nn.Module, path: Path) -> None:
+def _load_weights(module: nn.Module, path: Path, *, dropped: Collection[str] = ()) -> None:
+    """Load a state dict; names that were dropped from the module may be there or not."""
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: expected a file with a state dict")
     try:
@@ -284,7 +307,7 @@ def _load_weights(module: nn.Module, path: Path) -> None:
         raise ValueError(f"{path} holds no state dict, or is damaged: {error}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     try:
-        module.load_state_dict(state)
+        module.load_state_dict({name: value for name, value in state.items() if name not in dropped})
     except (RuntimeError, TypeError, AttributeError) as error:
         raise ValueError(f"the weights in {path} do not fit the network: {error}") from error
 
