@@ -13,27 +13,30 @@ if TYPE_CHECKING:
     from locenc_csp.coordinate_queue import CoordinateQueue
     from locenc_csp.datasets.importing import import_published, import_table
     from locenc_csp.dual_encoder import DualEncoder
+    from locenc_csp.evaluating import evaluate
     from locenc_csp.evaluation import choose_weights, multiply_prior
     from locenc_csp.finetuning import finetune
     from locenc_csp.geo_bias import relative_information, self_information
+    from locenc_csp.geolocation import geolocate, within_km
     from locenc_csp.gradient_cache import embed_in_chunks
     from locenc_csp.heads import PresenceHead, SoftmaxHead
     from locenc_csp.import_recipes import Import, ImportTable
     from locenc_csp.learned_temperature import LearnedTemperature
-    from locenc_csp.linear_probe import linear_probe
     from locenc_csp.masks import same_place
     from locenc_csp.neighbour_head import NeighbourHead
     from locenc_csp.objectives import Objective
     from locenc_csp.presence import full_loss, slds_loss, ssdl_loss
-    from locenc_csp.pretraining import pretrain
+    from locenc_csp.pretraining import load_dual_encoder, pretrain
+    from locenc_csp.probes import linear_probe
     from locenc_csp.ranking import class_scores, ranks, scores
-    from locenc_csp.recipes import Encoder, Finetune, Pretrain, Schedule
+    from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
     from locenc_csp.search import nearest_neighbour, retrieval
 
 _HOME = {
     "CoordinateQueue": "coordinate_queue",
     "DualEncoder": "dual_encoder",
     "Encoder": "recipes",
+    "Evaluate": "recipes",
     "Finetune": "recipes",
     "Import": "import_recipes",
     "ImportTable": "import_recipes",
@@ -48,13 +51,16 @@ _HOME = {
     "class_scores": "ranking",
     "contrastive_loss": "contrastive",
     "embed_in_chunks": "gradient_cache",
+    "evaluate": "evaluating",
     "expected_calibration_error": "calibration",
     "finetune": "finetuning",
     "fit_temperature": "calibration",
     "full_loss": "presence",
+    "geolocate": "geolocation",
     "import_published": "datasets.importing",
     "import_table": "datasets.importing",
-    "linear_probe": "linear_probe",
+    "linear_probe": "probes",
+    "load_dual_encoder": "pretraining",
     "multiply_prior": "evaluation",
     "nearest_neighbour": "search",
     "plot_accuracy": "accuracy_map",
@@ -69,12 +75,14 @@ _HOME = {
     "slds_loss": "presence",
     "ssdl_loss": "presence",
     "temper": "calibration",
+    "within_km": "geolocation",
 }
 
 __all__ = [
     "CoordinateQueue",
     "DualEncoder",
     "Encoder",
+    "Evaluate",
     "Finetune",
     "Import",
     "ImportTable",
@@ -89,13 +97,16 @@ __all__ = [
     "class_scores",
     "contrastive_loss",
     "embed_in_chunks",
+    "evaluate",
     "expected_calibration_error",
     "finetune",
     "fit_temperature",
     "full_loss",
+    "geolocate",
     "import_published",
     "import_table",
     "linear_probe",
+    "load_dual_encoder",
     "multiply_prior",
     "nearest_neighbour",
     "plot_accuracy",
@@ -110,6 +121,7 @@ __all__ = [
     "slds_loss",
     "ssdl_loss",
     "temper",
+    "within_km",
 ]
 
 

@@ -18,10 +18,10 @@ from locenc_csp.balance import Balance
 from locenc_csp.early_stop import EarlyStop
 from locenc_csp.finetuned import location_classes
 from locenc_csp.heads import HEADS, Head, Predictor
-from locenc_csp.linear_probe import linear_probe
 from locenc_csp.loop import CHECKPOINT, fit
 from locenc_csp.neighbour_head import NeighbourHead
 from locenc_csp.optimisers import Group
+from locenc_csp.probes import linear_probe
 from locenc_csp.recipes import Finetune, Schedule
 
 FROZEN_LR = 1e-2

@@ -13,8 +13,8 @@ from locenc_csp.evaluating import evaluate
 from locenc_csp.finetuned import load_finetuned, location_classes, location_probabilities
 from locenc_csp.finetuning import finetune
 from locenc_csp.heads import SoftmaxHead
-from locenc_csp.linear_probe import linear_probe
 from locenc_csp.neighbour_head import NeighbourHead
+from locenc_csp.probes import linear_probe
 from locenc_csp.recipes import Encoder, Evaluate, Finetune
 
 ENCODER = Encoder(dim=16, network="residual", network_options={"depth": 1, "dropout": 0.1})
@@ -88,7 +88,7 @@ def test_what_a_linear_probe_refuses() -> None:
 
 
 def test_no_convergence_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("locenc_csp.linear_probe.MAX_ITERATIONS", 3)
+    monkeypatch.setattr("locenc_csp.probes.MAX_ITERATIONS", 3)
     with pytest.raises(
         ValueError, match=r"with penalty 0\.001 has not converged in 3 iterations: leave small penalties"
     ):
