@@ -1,12 +1,11 @@
 """What a study's folder holds, so that numbers of two studies are never mixed; and where its numbers come from."""
 
 import json
-import os
-import platform
 from pathlib import Path
 
 from locenc._files import read_json, write_text
 from locenc_csp._hashes import file_hash
+from locenc_csp._machine import machine
 from locenc_csp.finetuned import versions
 from locenc_csp.loop import first_difference
 
@@ -34,6 +33,6 @@ def check_study(out: Path, *, seed: int, table: Path, features: Path) -> None:
         raise ValueError(f"{out} holds another study: {difference}. Choose another --out, or delete {out}")
 
 
-def environment() -> dict[str, str | int | None]:
+def environment() -> dict[str, str | int]:
     """Versions and machine, as results name them."""
-    return {**versions(), "machine": platform.machine(), "system": platform.platform(), "cores": os.cpu_count()}
+    return {**versions(), **machine()}
