@@ -102,7 +102,9 @@ def _import(folder: Path) -> None:
 
 def _pretrain(folder: Path) -> None:
     schedule = Schedule(steps=20, batch_size=1024)
-    recipe = Pretrain(folder / "data" / "table.parquet", folder / "data" / "features", folder / "run", split="split")
+    recipe = Pretrain(
+        folder / "data" / "table.parquet", folder / "data" / "features", out=folder / "run", split="split"
+    )
     recipe = dataclasses.replace(
         recipe, encoder=ENCODER, objective="MC-BLD", image_components=32, schedule=schedule, device="cpu"
     )
@@ -135,7 +137,9 @@ def stage(name: str, folder: str) -> None:
 
 
 def _run(name: str, folder: str, threads: int) -> memory.Found:
-    code = f"import torch; torch.set_num_threads({threads}); from benchmarks import rows; rows.stage({name!r}, {folder!r})"
+    code = (
+        f"import torch; torch.set_num_threads({threads}); from benchmarks import rows; rows.stage({name!r}, {folder!r})"
+    )
     command = [sys.executable, "-c", code]
     result = subprocess.run(command, cwd=machine.ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return memory.Found(*json.loads(result.stdout.splitlines()[-1]))

@@ -15,11 +15,9 @@ from locenc_csp.features import Images, write_features
 from locenc_csp.image_files import ImageFiles
 from locenc_csp.image_networks import FrozenNetwork, load_network
 from locenc_csp.random_conv import SAMPLE, RandomConvFeatures
-from locenc_csp.recipes import RANDOM_CONV, Features
+from locenc_csp.recipes import FILE_SIZE, RANDOM_CONV, Features
 
 __all__ = ["build_features"]
-
-FILE_SIZE = 224  # pixels per side that image files become, where neither the recipe nor the network says
 
 
 class _Source(NamedTuple):

@@ -29,6 +29,8 @@ Negatives = Literal["sphere", "box", "land", "density", "official-ellipse"]
 TablePart = Literal["main", "labels", "terms", "sizes", "images", "search"]
 
 RANDOM_CONV = "random-conv"
+FILE_SIZE = 224
+"""Pixels per side that image files become, where neither a recipe nor the network says."""
 
 
 def default_cache() -> Path:
@@ -184,14 +186,30 @@ class Features:
 
 @dataclass(frozen=True)
 class Pretrain:
-    """Pre-train a location encoder on geo-tagged image features, without labels (CSP)."""
+    """Pre-train a location encoder on geo-tagged image features, or images, without labels (CSP)."""
 
     table: Path
     """Parquet table with id, lon, lat."""
-    features: Path
-    """Folder of image features, ids in the table's order."""
-    out: Path
+    features: Path | None = None
+    """Folder of image features, ids in the table's order; or name an image network, to train it too."""
+    out: Path = field(kw_only=True)
     """Folder of the run; a run found there is continued."""
+    image_network: str | None = None
+    """Network to train on image files: torchvision:NAME, timm:NAME, package.module:attribute, file.py:attribute."""
+    image_weights: str | None = None
+    """Weights that it starts from: a file, or for torchvision and timm also `pretrained` (downloads) or `random`."""
+    images: Path | None = None
+    """Folder in which the names of image files start; the table's unless given."""
+    image_column: str = "file"
+    """Column of the names."""
+    image_size: int | None = None
+    """Pixels per side that the image network sees; what it expects, or 224, unless given."""
+    image_chunk: int = 32
+    """Images in the network at a time: memory is that of a chunk, while each is compared with the whole batch."""
+    image_lr_factor: float = 0.1
+    """Learning rate of the image network, times the schedule's."""
+    image_workers: int = 2
+    """Threads that decode image files."""
     split: str | None = None
     """Column of roles; rows whose role is `test` are left out. All rows unless given."""
     encoder: Encoder = field(default_factory=Encoder)
@@ -242,10 +260,21 @@ class Pretrain:
     def __post_init__(self) -> None:
         _check(
             self,
-            counts=("num_negatives", "queue_size", "image_components", "max_per_class"),
+            counts=(
+                *("num_negatives", "queue_size", "image_components", "max_per_class"),
+                *("image_size", "image_chunk", "image_workers"),
+            ),
             from_zero=("validation_pairs",),
-            rates=("jitter_m",),
+            rates=("jitter_m", "image_lr_factor"),
         )
+        if (self.features is None) == (self.image_network is None):
+            raise ValueError(
+                "give one of features, a folder that `locenc-csp features` made, and image_network, to train that too"
+            )
+        if self.image_network is None and (self.images is not None or self.image_weights is not None):
+            raise ValueError("images and image_weights are for an image network that is trained: name image_network")
+        if self.image_network is not None and self.objective == "MSE":
+            raise ValueError("MSE compares with features that stay as they are: it trains no image network")
         if (self.max_per_class is None) != (self.label is None):
             raise ValueError(
                 "max_per_class and label belong together: how many rows of a class, and which column it is"

@@ -134,7 +134,7 @@ def _pretraining(place: Workplace, cell: Cell) -> Pretrain:
     return Pretrain(
         place.table,
         place.features(cell),
-        place.folder(cell) / "pretraining",
+        out=place.folder(cell) / "pretraining",
         split=cell.split,
         encoder=cell.method.encoder,
         device=DEVICE,

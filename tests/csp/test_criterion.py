@@ -21,7 +21,7 @@ SCHEDULE = Schedule(epochs=4, batch_size=32, lr=5e-3, save_every=3, log_every=1)
 
 def recipe(small, out="run", **changes):
     settings = {"split": "split", "encoder": ENCODER, "schedule": SCHEDULE, "image_components": 8, **changes}
-    return Pretrain(small.table_path, small.features, small.folder / out, **settings)
+    return Pretrain(small.table_path, small.features, out=small.folder / out, **settings)
 
 
 def metrics(out):

@@ -33,7 +33,7 @@ needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch fin
 
 def recipe(small: object, out: str = "run", **changes: object) -> Pretrain:
     settings = {"split": "split", "encoder": ENCODER, "schedule": SCHEDULE, "image_components": 8, **changes}
-    return Pretrain(small.table_path, small.features, small.folder / out, **settings)
+    return Pretrain(small.table_path, small.features, out=small.folder / out, **settings)
 
 
 def losses(out: Path) -> list[float]:

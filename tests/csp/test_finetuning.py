@@ -70,7 +70,7 @@ def test_pretrained_frozen_or_full_is_chosen_on_validation(small: object) -> Non
     run = Pretrain(
         small.table_path,
         small.features,
-        small.folder / "run",
+        out=small.folder / "run",
         split="split",
         encoder=ENCODER,
         image_components=None,

@@ -25,7 +25,7 @@ SCHEDULE = Schedule(epochs=4, batch_size=32, lr=5e-3, save_every=3, log_every=1)
 
 def recipe(small: object, out: str = "run", **changes: object) -> Pretrain:
     settings = {"split": "split", "encoder": ENCODER, "schedule": SCHEDULE, "image_components": 8, **changes}
-    return Pretrain(small.table_path, small.features, small.folder / out, **settings)
+    return Pretrain(small.table_path, small.features, out=small.folder / out, **settings)
 
 
 def weights(folder: Path) -> bytes:
@@ -100,8 +100,8 @@ import torch
 torch.set_num_threads(1)
 from test_pretraining import ENCODER, SCHEDULE, Pretrain, pretrain, replace
 folder = Path(sys.argv[2])
-job = Pretrain(folder / "table.parquet", folder / "features", folder / sys.argv[3], split="split", encoder=ENCODER,
-               objective="MC-BLD", image_components=8, schedule=replace(SCHEDULE, epochs=30))
+job = Pretrain(folder / "table.parquet", folder / "features", out=folder / sys.argv[3], split="split",
+               encoder=ENCODER, objective="MC-BLD", image_components=8, schedule=replace(SCHEDULE, epochs=30))
 print("begin", flush=True)
 pretrain(job, progress=False)
 """
@@ -183,8 +183,8 @@ def test_an_unwritable_folder(small: object) -> None:
         (lambda: Schedule(save_every=0), "save_every must be"),
         (lambda: Schedule(seed=-1), "seed must be a whole number of at least 0, got -1"),
         (lambda: Schedule(lr=float("nan")), "lr must be positive and finite, got nan"),
-        (lambda: Pretrain(Path(), Path(), Path(), image_components=0), "image_components must be"),
-        (lambda: Pretrain(Path(), Path(), Path(), validation_pairs=-1), "validation_pairs must be"),
+        (lambda: Pretrain(Path(), Path(), out=Path(), image_components=0), "image_components must be"),
+        (lambda: Pretrain(Path(), Path(), out=Path(), validation_pairs=-1), "validation_pairs must be"),
         (lambda: Encoder(dim=0), "dim must be a whole number of at least 1, got 0"),
     ],
 )

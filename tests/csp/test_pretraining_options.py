@@ -17,7 +17,7 @@ SCHEDULE = Schedule(epochs=2, batch_size=16, lr=5e-3, log_every=1)
 
 def recipe(small: object, out: str = "run", **changes: object) -> Pretrain:
     settings = {"split": "split", "encoder": ENCODER, "schedule": SCHEDULE, "image_components": 8, **changes}
-    return Pretrain(small.table_path, small.features, small.folder / out, **settings)
+    return Pretrain(small.table_path, small.features, out=small.folder / out, **settings)
 
 
 def lines(job: Pretrain) -> list[dict[str, float]]:
@@ -74,10 +74,10 @@ def test_one_step_of_adam_by_hand() -> None:
         (lambda: Schedule(lr_decay=0.0), r"lr_decay must be positive and finite, got 0\.0"),
         (lambda: Schedule(vector_decay=-1.0), r"vector_decay must be 0 or more and finite, got -1\.0"),
         (lambda: Schedule(max_grad_norm=0.0), "max_grad_norm must be positive and finite"),
-        (lambda: Pretrain(Path(), Path(), Path(), jitter_m=0.0), "jitter_m must be positive and finite"),
-        (lambda: Pretrain(Path(), Path(), Path(), max_per_class=5), "max_per_class and label belong together"),
+        (lambda: Pretrain(Path(), Path(), out=Path(), jitter_m=0.0), "jitter_m must be positive and finite"),
+        (lambda: Pretrain(Path(), Path(), out=Path(), max_per_class=5), "max_per_class and label belong together"),
         (
-            lambda: Pretrain(Path(), Path(), Path(), jitter_m=600.0, same_place_km=1.0),
+            lambda: Pretrain(Path(), Path(), out=Path(), jitter_m=600.0, same_place_km=1.0),
             r"up to 1200 m apart, but same_place_km is 1: give at least 1\.2",
         ),
     ],
