@@ -27,16 +27,18 @@ from locenc_csp.dual_encoder import DualEncoder
 from locenc_csp.features import FeatureMatrix, open_features
 from locenc_csp.jitter import jitter
 from locenc_csp.joining import joined
+from locenc_csp.joint_images import ImageBranch, JointImages, open_images, save_network
 from locenc_csp.learned_temperature import LearnedTemperature
 from locenc_csp.loop import CHECKPOINT, Step, fit, read_checkpoint
 from locenc_csp.objectives import Objective
+from locenc_csp.optimisers import Group
 from locenc_csp.processes import ALONE, Ranks, sharing_losses
 from locenc_csp.projection import FrozenProjection
 from locenc_csp.recipes import Encoder, Pretrain
 from locenc_csp.search import retrieval
 from locenc_csp.spread_encoder import SpreadEncoder
 
-ENCODER, RECIPE = "encoder", "recipe.json"
+ENCODER, RECIPE, IMAGE_NETWORK = "encoder", "recipe.json", "image-network.safetensors"
 TEMPERATURE = 0.1
 
 Rows = NDArray[np.int64]
@@ -79,10 +81,10 @@ def pretrain(recipe: Pretrain, *, progress: bool = True) -> Path:
 
 
 def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
-    table, features = _read_table(recipe), open_features(recipe.features)
-    features.check_ids(table)
+    table = _read_table(recipe)
+    images, source = _images(recipe, table)
     rows, held_out = _pairs(table, recipe)
-    model, objective = _model(recipe, features, rows)
+    model, objective = _model(recipe, images, rows)
     criterion = _criterion(recipe, objective)
     device = resolve(recipe.device)
     model.to(device)
@@ -93,7 +95,7 @@ def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
         model,
         criterion,
         lonlat,
-        image_rows(features, device, image_of=_shuffled(len(table), rows, recipe)),
+        _reader(images, device, _shuffled(len(table), rows, recipe)),
         sampler=sampler,
         num_negatives=recipe.num_negatives,
         bfloat16=recipe.bfloat16,
@@ -105,7 +107,7 @@ def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
         if len(held_out) == 0:
             return criterion.values()
         places = lonlat[torch.from_numpy(held_out).to(device)]
-        location, image, _, _ = model(places, features.rows(held_out).to(device))
+        location, image, _, _ = model(places, images.rows(held_out).to(device))
         found = retrieval(location, image, places)
         return {**criterion.values(), **{f"validation_{name}": value for name, value in found.items()}}
 
@@ -116,15 +118,18 @@ def _pretrain(recipe: Pretrain, ranks: Ranks, *, progress: bool) -> Path:
             torch.from_numpy(rows),
             recipe.schedule,
             folder=recipe.out,
-            fingerprint=_fingerprint(recipe),
+            fingerprint=_fingerprint(recipe, source),
             validate=validate if len(held_out) or criterion.values() else None,
             balance=_balance(table, rows, recipe),
+            groups=[Group(model.image.network, recipe.image_lr_factor)] if isinstance(model.image, ImageBranch) else (),
             label=f"pre-training {recipe.objective}",
             progress=progress,
             ranks=ranks,
         )
         if ranks.is_first:
             model.location.save_pretrained(recipe.out / ENCODER)  # type: ignore[operator]
+            if isinstance(model.image, ImageBranch):
+                save_network(recipe.out / IMAGE_NETWORK, model.image)
             write_text(recipe.out / RECIPE, json.dumps(dataclasses.asdict(recipe), indent=2, default=str) + "\n")
     ranks.wait()
     return recipe.out / ENCODER
@@ -183,7 +188,7 @@ def load_dual_encoder(recipe: Pretrain) -> DualEncoder:
     Parameters
     ----------
     recipe : Pretrain
-        The recipe of that run; its features say how wide the image branch is.
+        The recipe of that run; its features, or its image network, say how wide the image branch is.
 
     Raises
     ------
@@ -191,8 +196,8 @@ def load_dual_encoder(recipe: Pretrain) -> DualEncoder:
         If there is no checkpoint, it is damaged, or of another model.
     """
     saved = read_checkpoint(recipe.out / CHECKPOINT)["model"]
-    table, features = _read_table(recipe), open_features(recipe.features)
-    model, objective = _model(recipe, features, _pairs(table, recipe)[0])
+    table = _read_table(recipe)
+    model, objective = _model(recipe, _images(recipe, table)[0], _pairs(table, recipe)[0])
     if _criterion(recipe, objective).keeps_something:  # it was trained beside the model
         saved = {name.removeprefix("0."): value for name, value in saved.items() if name.startswith("0.")}
     try:
@@ -212,7 +217,8 @@ def build_encoder(recipe: Encoder, *, seed: int) -> locenc.LocationEncoder:
 
 def _read_table(recipe: Pretrain) -> PlaceTable:
     """The columns that are needed, no other."""
-    return read_table(recipe.table, columns={one for one in (recipe.split, recipe.label) if one is not None})
+    files = None if recipe.image_network is None else recipe.image_column
+    return read_table(recipe.table, columns={one for one in (recipe.split, recipe.label, files) if one is not None})
 
 
 def unlabelled_rows(table: PlaceTable, split: str | None) -> Rows:
@@ -248,7 +254,25 @@ def _shuffled(count: int, rows: Rows, recipe: Pretrain) -> Rows | None:
     return image_of
 
 
-def _model(recipe: Pretrain, features: FeatureMatrix, rows: Rows) -> tuple[DualEncoder, Objective]:
+def _images(recipe: Pretrain, table: PlaceTable) -> tuple[FeatureMatrix | JointImages, str]:
+    """Features of the table's images, or images and the network that is to be trained on them; and their checksum."""
+    if recipe.features is None:
+        images = open_images(recipe, table)
+        return images, images.checksum()
+    features = open_features(recipe.features)
+    features.check_ids(table)
+    return features, file_hash(recipe.features / "meta.json")
+
+
+def _reader(
+    images: FeatureMatrix | JointImages, device: torch.device, image_of: Rows | None
+) -> Callable[[Tensor], Tensor]:
+    if isinstance(images, JointImages):
+        return images.reader(device, image_of)
+    return image_rows(images, device, image_of=image_of)
+
+
+def _model(recipe: Pretrain, images: FeatureMatrix | JointImages, rows: Rows) -> tuple[DualEncoder, Objective]:
     usual = TEMPERATURE if recipe.objective.startswith(("MC-", "NCE-")) else None
     objective = Objective(
         recipe.objective,
@@ -260,9 +284,13 @@ def _model(recipe: Pretrain, features: FeatureMatrix, rows: Rows) -> tuple[DualE
         csp_compat=recipe.csp_compat,
     )
     encoder = build_encoder(recipe.encoder, seed=recipe.schedule.seed)
-    projection, width = None, features.values.shape[1]
+    if isinstance(images, JointImages):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.schedule.seed + 1)
+            return DualEncoder(encoder, images.branch(encoder.dim, chunk_size=recipe.image_chunk)), objective
+    projection, width = None, images.values.shape[1]
     if recipe.image_components is not None:
-        projection = FrozenProjection.fit(features.values, rows=rows, num_components=recipe.image_components)
+        projection = FrozenProjection.fit(images.values, rows=rows, num_components=recipe.image_components)
         width = projection.dim
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.schedule.seed + 1)
@@ -278,15 +306,14 @@ def _criterion(recipe: Pretrain, objective: Objective) -> Criterion:
     )
 
 
-def _fingerprint(recipe: Pretrain) -> dict[str, Any]:
+def _fingerprint(recipe: Pretrain, source: str) -> dict[str, Any]:
     """Everything that decides the weights: the recipe but its paths and intervals, and hashes of the data."""
     settings = dataclasses.asdict(recipe)
-    for name in ("table", "features", "out", "device"):
-        del settings[name]
+    unused = {name for name in settings if name.startswith("image_") and name != "image_components"}
+    for name in ("table", "features", "out", "device", "images", "image_weights", "image_workers"):
+        settings.pop(name)
+    for name in unused if recipe.image_network is None else ():
+        settings.pop(name, None)
     for name in ("save_every", "log_every"):
         del settings["schedule"][name]
-    return {
-        **settings,
-        "table": file_hash(recipe.table),
-        "features": file_hash(recipe.features / "meta.json"),
-    }
+    return {**settings, "table": file_hash(recipe.table), "features": source[:16]}
