@@ -66,7 +66,10 @@ def ways(recipe: Finetune) -> list[Way]:
     }
     found = [Way(mode, one) for mode in recipe.modes for one in settings[mode]]
     if not found:
-        raise ValueError("no candidate to train: modes must name frozen or full, and full needs lrs")
+        raise ValueError(
+            "no candidate to train: modes must name one at least, and full needs lrs, linear-probe penalties, "
+            "knn-probe neighbours and neighbour_temperatures"
+        )
     return found
 
 
@@ -110,10 +113,10 @@ def top1(encoder: nn.Module, head: Predictor, examples: Examples) -> float | Non
     return float((location_classes(encoder, head, examples.val_lonlat) == examples.val_codes).mean())
 
 
-@torch.inference_mode()
 def _probe(way: Way, encoder: LocationEncoder, examples: Examples) -> Predictor:
     encoder.eval()
-    embedding = encoder(torch.from_numpy(examples.lonlat).to(home(encoder)))
+    with torch.no_grad():
+        embedding = encoder(torch.from_numpy(examples.lonlat).to(home(encoder)))
     if way.mode == "linear-probe":
         return linear_probe(embedding.cpu().numpy(), examples.codes, examples.num_classes, way.settings["penalty"])
     codes = torch.from_numpy(examples.codes).to(embedding.device)

@@ -101,7 +101,7 @@ def _run(recipe: Finetune, identity: dict[str, Any], progress: bool) -> dict[str
         use = f"choose among {len(found)} candidates" if len(found) > 1 else "stop by"
         raise ValueError(
             f"no row to {use}: none has role 'val' in {recipe.split!r}, a label and a "
-            "location. Add such rows, or name one mode and one learning rate, and no patience"
+            "location. Add such rows, or name one mode with one setting, and no patience"
         )
     examples = _examples(table, task)
     start = _encoder(recipe).to(resolve(recipe.device))
