@@ -13,7 +13,7 @@ from locenc_csp.heads import SoftmaxHead
 
 __all__ = ["linear_probe"]
 
-TOLERANCE = 1e-7
+TOLERANCE = 1e-6
 """The solver stops at a gradient whose largest entry is below this, or where float64 shows no more progress."""
 MAX_ITERATIONS = 20_000
 

@@ -52,8 +52,8 @@ def test_the_linear_probe_is_at_the_minimum(classes: int, penalty: float) -> Non
     likely = np.exp(standard @ weight.T + bias)
     error = likely / likely.sum(1, keepdims=True) - np.eye(classes)[codes]
     slope = error.T @ standard / len(codes) + penalty * weight
-    assert np.abs(slope).max() < 2e-6  # what float32 weights leave
-    assert np.abs(error.mean(0)).max() < 2e-6
+    assert np.abs(slope).max() < 4e-6  # the solver leaves 1e-6, float32 weights the rest
+    assert np.abs(error.mean(0)).max() < 4e-6
 
 
 def test_the_scale_of_the_embedding_does_not_matter() -> None:
