@@ -7,14 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from locenc._files import read_json, write_array, write_text
+from locenc._files import atomic_write, read_json, write_text
+from locenc_csp._matrices import blocks
 from locenc_csp.datasets.table import read_table
 from locenc_csp.features import open_features
 from locenc_csp.finetuned import SCORES
 from locenc_csp.finetuning import make_task
-from locenc_csp.image_classifier import image_probabilities
+from locenc_csp.image_classifier import train_image_classifier
 from locenc_csp.pretraining import unlabelled_rows
-from locenc_csp.ranking import scores
+from locenc_csp.ranking import ranks, scores_of_ranks
 from locenc_csp.recipes import Finetune
 from locenc_csp.search import nearest_neighbour
 
@@ -40,7 +41,8 @@ def baselines(task_recipe: Finetune, features_folder: Path, *, image_out: Path) 
     path = image_out.parent / SCORES
     if path.is_file() and image_out.is_file():
         return read_json(path, remedy="delete it and run again")
-    table, features = read_table(task_recipe.table), open_features(features_folder)
+    table = read_table(task_recipe.table, columns=(task_recipe.label, task_recipe.split))
+    features = open_features(features_folder)
     features.check_ids(table)
     task = make_task(
         table,
@@ -50,23 +52,31 @@ def baselines(task_recipe: Finetune, features_folder: Path, *, image_out: Path) 
         seed=task_recipe.seed,
     )
     codes = task.labels.codes
-    image = image_probabilities(
+    predict = train_image_classifier(
         features,
         codes,
         train=task.train,
         val=task.val,
         unlabelled=unlabelled_rows(table, task_recipe.split),
-        rows=np.arange(len(table)),
         num_classes=len(task.labels.classes),
-    ).astype(np.float32)
+    )
+    shape = (len(table), len(task.labels.classes))
+
+    def write(temporary: Path) -> None:
+        image = np.lib.format.open_memmap(temporary, "w+", np.float32, shape)
+        for rows in blocks(*shape):
+            image[rows] = predict(np.arange(rows.start, rows.stop))
+        image.flush()
+
+    atomic_write(image_out, write)
+    image = np.load(image_out, mmap_mode="r")
+    rank = [ranks(image[rows], codes[rows]) for rows in (task.test[part] for part in blocks(len(task.test), shape[1]))]
     placed = task.test[table.has_location[task.test]]
     nearest = nearest_neighbour(table.lonlat[task.train], codes[task.train], table.lonlat[placed])
     result = {
-        "image": dataclasses.asdict(scores(image[task.test], codes[task.test])),
+        "image": dataclasses.asdict(scores_of_ranks(np.concatenate(rank))),
         "nearest_neighbour": {"top1": float((nearest == codes[placed]).mean()), "count": len(placed)},
         "num_labels": len(task.train),
     }
-
-    write_array(image_out, image)
     write_text(path, json.dumps(result, indent=2) + "\n")
     return result

@@ -4,6 +4,7 @@ Pure functions of probabilities (N, K) and labels (N,): arrays, or tensors on th
 a presence head do not); every function normalises them first.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +16,12 @@ from locenc_csp._matrices import as_matrix, blocks, check_labels
 from locenc_csp.ranking import ranks
 
 __all__ = [
+    "Outcomes",
     "Reliability",
     "expected_calibration_error",
     "fit_temperature",
     "negative_log_likelihood",
+    "outcomes",
     "reliability",
     "temper",
 ]
@@ -47,6 +50,51 @@ class Reliability(NamedTuple):
     num_rows: NDArray[np.int64]
     confidence: NDArray[np.float64]
     accuracy: NDArray[np.float64]
+
+    @property
+    def error(self) -> float:
+        """The `expected_calibration_error`."""
+        filled = self.num_rows > 0
+        gaps = np.abs(self.accuracy[filled] - self.confidence[filled])
+        return float(gaps @ self.num_rows[filled] / self.num_rows.sum())
+
+
+class Outcomes(NamedTuple):
+    """What calibration needs to know of N rows.
+
+    Attributes
+    ----------
+    confidence : ndarray
+        (N,) largest probability.
+    right : ndarray
+        bool (N,): whether that class is the true one; a tie counts against it.
+    surprise : ndarray
+        (N,) -ln P(true class), in nats.
+    """
+
+    confidence: Floats
+    right: NDArray[np.bool_]
+    surprise: NDArray[np.float64]
+
+    @classmethod
+    def join(cls, parts: Sequence["Outcomes"]) -> "Outcomes":
+        """Outcomes of the rows of all parts."""
+        return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    @property
+    def negative_log_likelihood(self) -> float:
+        """The mean surprise."""
+        return float(self.surprise.mean())
+
+    def reliability(self, bins: int = 15) -> Reliability:
+        """The table of `reliability`."""
+        count = check_count("bins", bins)
+        edges = np.linspace(0, 1, count + 1)
+        rows = np.clip(np.searchsorted(edges, self.confidence, side="left") - 1, 0, count - 1)
+        size = np.bincount(rows, minlength=count)
+        with np.errstate(invalid="ignore"):
+            mean, accuracy = (np.bincount(rows, each, count) / size for each in (self.confidence, self.right))
+        return Reliability(edges, size.astype(np.int64), mean, accuracy)
 
 
 def temper(probs: ArrayLike, temperature: float) -> Floats:
@@ -118,13 +166,14 @@ def fit_temperature(probs: ArrayLike, labels: ArrayLike) -> float:
     >>> round(fit_temperature([[0.9, 0.1]] * 4, [0, 0, 0, 1]), 3)  # right three times in four, not nine in ten
     2.0
     """
-    logs, codes = _log_ratios(probs, labels)
+    matrix = _check(probs)
+    codes = check_labels(labels, *matrix.shape)
     sharpness = torch.zeros((), dtype=torch.float64, requires_grad=True)  # ln β
     optimiser = torch.optim.LBFGS([sharpness], max_iter=100, tolerance_change=1e-12, line_search_fn="strong_wolfe")
 
     def closure() -> float:
         beta = float(sharpness.detach().exp().clamp(1 / HOTTEST, 1 / COLDEST))
-        loss, slope = _likelihood(logs, codes, beta)
+        loss, slope = _likelihood(matrix, codes, beta)
         inside = 1 / HOTTEST < beta < 1 / COLDEST
         sharpness.grad = torch.tensor(slope * beta if inside else 0.0, dtype=torch.float64)
         return loss
@@ -141,7 +190,7 @@ def negative_log_likelihood(probs: ArrayLike, labels: ArrayLike) -> float:
     ValueError, TypeError
         As `fit_temperature`.
     """
-    return _likelihood(*_log_ratios(probs, labels), 1.0)[0]
+    return outcomes(probs, labels).negative_log_likelihood
 
 
 def reliability(probs: ArrayLike, labels: ArrayLike, *, bins: int = 15) -> Reliability:
@@ -173,15 +222,7 @@ def reliability(probs: ArrayLike, labels: ArrayLike, *, bins: int = 15) -> Relia
     >>> table.num_rows, table.accuracy.round(2), table.confidence.round(2)
     (array([0, 3]), array([ nan, 0.67]), array([ nan, 0.77]))
     """
-    matrix, count = _check(probs), check_count("bins", bins)
-    right = ranks(matrix, labels) == 1
-    confidence = np.concatenate([matrix[block].max(1) / matrix[block].sum(1) for block in blocks(*matrix.shape)])
-    edges = np.linspace(0, 1, count + 1)
-    rows = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, count - 1)
-    size = np.bincount(rows, minlength=count)
-    with np.errstate(invalid="ignore"):
-        mean, accuracy = (np.bincount(rows, each, count) / size for each in (confidence, right))
-    return Reliability(edges, size.astype(np.int64), mean, accuracy)
+    return outcomes(probs, labels).reliability(bins)
 
 
 def expected_calibration_error(probs: ArrayLike, labels: ArrayLike, *, bins: int = 15) -> float:
@@ -201,27 +242,36 @@ def expected_calibration_error(probs: ArrayLike, labels: ArrayLike, *, bins: int
     >>> round(expected_calibration_error([[0.9, 0.1]] * 4, [0, 0, 0, 1]), 3)
     0.15
     """
-    table = reliability(probs, labels, bins=bins)
-    filled = table.num_rows > 0
-    gaps = np.abs(table.accuracy[filled] - table.confidence[filled])
-    return float(gaps @ table.num_rows[filled] / table.num_rows.sum())
+    return reliability(probs, labels, bins=bins).error
 
 
-def _log_ratios(probs: ArrayLike, labels: ArrayLike) -> tuple[Floats, NDArray[np.int64]]:
-    """Logarithms of p less the row's largest, at least ln FLOOR; and the checked labels."""
+def outcomes(probs: ArrayLike, labels: ArrayLike) -> Outcomes:
+    """What is left of probabilities (N, K) for calibration, once they are seen; input and errors as `fit_temperature`.
+
+    Outcomes of several blocks of rows, joined by `Outcomes.join`, are those of all rows.
+    """
     matrix = _check(probs)
+    right = ranks(matrix, labels) == 1
     codes = check_labels(labels, *matrix.shape)
-    logs = np.empty_like(matrix)
+    confidence, surprise = np.empty(len(codes), matrix.dtype), np.empty(len(codes))
     for block in blocks(*matrix.shape):
-        logs[block] = np.log(np.maximum(matrix[block] / matrix[block].max(1, keepdims=True), FLOOR))
-    return logs, codes
+        part, logs = matrix[block], _log_ratios(matrix[block])
+        confidence[block] = part.max(1) / part.sum(1)
+        surprise[block] = np.log(np.exp(logs).sum(1)) - np.take_along_axis(logs, codes[block, None], 1)[:, 0]
+    return Outcomes(confidence, right, surprise)
 
 
-def _likelihood(logs: Floats, codes: NDArray[np.int64], beta: float) -> tuple[float, float]:
+def _log_ratios(part: Floats) -> NDArray[np.float64]:
+    """Logarithms of p less the row's largest, at least ln FLOOR."""
+    logs: NDArray[np.float64] = np.log(np.maximum(part / part.max(1, keepdims=True), FLOOR)).astype(np.float64)
+    return logs
+
+
+def _likelihood(matrix: Floats, codes: NDArray[np.int64], beta: float) -> tuple[float, float]:
     """Mean of -ln p_y where p ~ exp(β logs), and its derivative by β."""
     loss = slope = 0.0
-    for block in blocks(*logs.shape):
-        rows = logs[block].astype(np.float64)
+    for block in blocks(*matrix.shape):
+        rows = _log_ratios(matrix[block])
         own = np.take_along_axis(rows, codes[block, None], 1)[:, 0]
         weights = np.exp(beta * rows)
         total = weights.sum(1)

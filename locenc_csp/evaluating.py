@@ -2,9 +2,8 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,43 +12,18 @@ from locenc._devices import resolve
 from locenc._files import atomic_write, write_text
 from locenc_csp._hashes import file_hash
 from locenc_csp._machine import machine
-from locenc_csp.calibration import (
-    expected_calibration_error,
-    fit_temperature,
-    negative_log_likelihood,
-    reliability,
-    temper,
-)
+from locenc_csp.calibration import Outcomes
+from locenc_csp.comparing import Calibration, compare
 from locenc_csp.datasets.table import PlaceTable, read_table
-from locenc_csp.evaluation import choose_weights, multiply_prior
 from locenc_csp.finetuned import SCORES, load_finetuned, location_probabilities, versions
 from locenc_csp.finetuning import Task, make_task
 from locenc_csp.image_branch import image_branch, image_hash
-from locenc_csp.ranking import class_scores, ranks, scores_of_ranks
+from locenc_csp.ranking import class_scores, scores_of_ranks
 from locenc_csp.recipes import Evaluate
 
-Probabilities = NDArray[np.floating[Any]]
 Rows = NDArray[np.int64]
 
 SECTORS, RINGS, CELLS = 8, 4, 4  # parts of a neighbourhood: sectors, rings, and square cells along its diameter
-
-
-class Comparison(NamedTuple):
-    """What the branches make of the test rows.
-
-    Attributes
-    ----------
-    ranks : dict of str to ndarray
-        By branch, int64 (test rows,): rank of the true class; 0 where the branch has no prediction.
-    weights : dict or None
-        Exponents of the branch ``weighted``; None without it.
-    calibration : dict or None
-        Temperature of the location's probabilities, and what it does to them; None without val rows.
-    """
-
-    ranks: dict[str, Rows]
-    weights: dict[str, float] | None
-    calibration: dict[str, Any] | None
 
 
 def evaluate(recipe: Evaluate) -> dict[str, Any]:
@@ -84,29 +58,30 @@ def evaluate(recipe: Evaluate) -> dict[str, Any]:
     device = resolve(recipe.device)
     encoder, head, result = load_finetuned(recipe.run)
     encoder.to(device), head.to(device)
-    table = read_table(recipe.table)
     if file_hash(recipe.table) != result["table"]:
         raise ValueError(
             f"{recipe.table} is not the table that {recipe.run} was fine-tuned on (hash {file_hash(recipe.table)}, "
             f"was {result['table']}): its test rows may be training rows there"
         )
+    table = read_table(recipe.table, columns=(result["recipe"]["label"], result["recipe"]["split"]))
     task = make_task(table, **task_settings(result))
     if len(task.test) == 0:
         raise ValueError(f"no row to score: none has role 'test' in {result['recipe']['split']!r} and a label")
     rows = np.concatenate([task.val, task.test])
-    location = np.full((len(rows), len(task.labels.classes)), np.nan, np.float32)
-    placed = table.has_location[rows]
-    location[placed] = location_probabilities(encoder, head, table.lonlat[rows[placed]])
     image = image_branch(recipe, table, task, rows, result["recipe"]["split"])
     if image is None and not table.has_location[task.test].any():
         raise ValueError("no test row has a location, and nothing says where P(y | image) is: give features")
+
+    def location(places: Rows) -> NDArray[np.float32]:
+        return location_probabilities(encoder, head, table.lonlat[places])
+
     compared = compare(location, image, task, table)
     branch = "location" if image is None else "product"
     report = {
         "run": str(recipe.run),
         "scores": {name: _scores(rank, task) for name, rank in compared.ranks.items()},
-        "weights": compared.weights,
-        "calibration": compared.calibration,
+        "weights": None if compared.weights is None else compared.weights._asdict(),
+        "calibration": _calibration(compared.calibration),
         "branch": branch,
         "classes": _classes(compared.ranks[branch], task),
         "geo_bias": _geo_bias(recipe, compared.ranks[branch], task, table) if recipe.geo_bias else None,
@@ -129,67 +104,9 @@ def evaluate(recipe: Evaluate) -> dict[str, Any]:
     return report
 
 
-def compare(location: Probabilities, image: Probabilities | None, task: Task, table: PlaceTable) -> Comparison:
-    """Rank the true classes of the test rows by every branch.
-
-    Parameters
-    ----------
-    location, image : array (val rows + test rows, K)
-        Probabilities, val rows first; rows without a location are not looked at. Val rows of ``image`` that hold NaN
-        are left out where weights are chosen.
-    task : Task
-        Labels and rows.
-    table : PlaceTable
-        Says which rows have a location.
-
-    Returns
-    -------
-    Comparison
-        With the branches that there are.
-    """
-    codes, num_val = task.labels.codes, len(task.val)
-    test, placed = codes[task.test], table.has_location[task.test]
-    temperature = fit_temperature(*_likely(location[:num_val], codes[task.val])) if num_val else None
-    weights = None
-    ranked: dict[str, Rows] = {}
-
-    def branches() -> Iterator[tuple[str, Probabilities]]:
-        nonlocal weights
-        if image is None:
-            return
-        images, places = image[num_val:], location[num_val:]
-        yield "image", images
-        yield "product", multiply_prior(images, places, has_location=placed)
-        seen = np.flatnonzero(~np.isnan(image[:num_val]).any(axis=1))  # others' classifiers may lack val rows
-        if len(seen):
-            weights = choose_weights(image[seen], location[seen], codes[task.val[seen]])
-            yield "weighted", multiply_prior(images, places, has_location=placed, **weights._asdict())
-        if temperature is not None:
-            yield (
-                "calibrated",
-                multiply_prior(images, places, has_location=placed, location_weight=1 / temperature),
-            )
-
-    if placed.any():
-        ranked["location"] = np.zeros(len(test), np.int64)
-        ranked["location"][placed] = ranks(location[num_val:][placed], test[placed])
-    for name, probabilities in branches():
-        ranked[name] = ranks(probabilities, test)
-    calibration = None
-    if temperature is not None and placed.any():
-        calibration = _calibration(*_likely(location[num_val:][placed], test[placed]), temperature)
-    return Comparison(ranked, weights._asdict() if weights is not None else None, calibration)
-
-
 def task_settings(result: dict[str, Any]) -> dict[str, Any]:
     """Settings of a saved run that decide its rows, as `make_task` takes them."""
     return {name: result["recipe"][name] for name in ("label", "split", "label_ratio", "seed")}
-
-
-def _likely(location: Probabilities, codes: Rows) -> tuple[Probabilities, Rows]:
-    """Rows in which some class is possible: a presence head may rule all of them out."""
-    possible = location.any(1)
-    return location[possible], codes[possible]
 
 
 def _scores(rank: Rows, task: Task) -> dict[str, float]:
@@ -205,15 +122,15 @@ def _classes(rank: Rows, task: Task) -> dict[str, dict[str, float]]:
     return {name: {"count": count, "top1": accuracy} for name, count, accuracy in rows if count}
 
 
-def _calibration(location: Probabilities, codes: Rows, temperature: float) -> dict[str, Any]:
+def _calibration(found: Calibration | None) -> dict[str, Any] | None:
     """Likelihood, calibration error and reliability table of the location's probabilities, as they are and tempered."""
 
-    def state(probabilities: Probabilities) -> dict[str, Any]:
-        table = reliability(probabilities, codes)
+    def state(seen: Outcomes) -> dict[str, Any]:
+        table = seen.reliability()
         filled = table.num_rows > 0
         return {
-            "negative_log_likelihood": negative_log_likelihood(probabilities, codes),
-            "expected_calibration_error": expected_calibration_error(probabilities, codes),
+            "negative_log_likelihood": seen.negative_log_likelihood,
+            "expected_calibration_error": table.error,
             "reliability": {
                 "above": table.edges[:-1][filled].tolist(),
                 "count": table.num_rows[filled].tolist(),
@@ -222,7 +139,9 @@ def _calibration(location: Probabilities, codes: Rows, temperature: float) -> di
             },
         }
 
-    return {"temperature": temperature, "before": state(location), "after": state(temper(location, temperature))}
+    if found is None:
+        return None
+    return {"temperature": found.temperature, "before": state(found.before), "after": state(found.after)}
 
 
 def _geo_bias(recipe: Evaluate, rank: Rows, task: Task, table: PlaceTable) -> dict[str, Any]:

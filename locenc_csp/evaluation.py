@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from locenc._names import and_more
 from locenc_csp._matrices import as_matrix, blocks
-from locenc_csp.ranking import scores
+from locenc_csp.ranking import ranks, scores_of_ranks
 
-__all__ = ["WEIGHTS", "Weights", "choose_weights", "multiply_prior"]
+__all__ = ["WEIGHTS", "Weights", "best_weights", "choose_weights", "multiply_prior", "ranks_by_weights"]
 
 Floats = NDArray[np.floating[Any]]
 
@@ -149,13 +149,29 @@ def choose_weights(
     ValueError, TypeError
         As `multiply_prior` and `scores`.
     """
+    return best_weights(ranks_by_weights(image_probs, location_probs, labels, has_location=has_location))
 
-    def quality(weights: Weights) -> tuple[float, float]:
-        combined = multiply_prior(image_probs, location_probs, has_location=has_location, **weights._asdict())
-        result = scores(combined, labels)
-        return result.top1, result.mrr
 
-    return max(WEIGHTS, key=quality)
+def ranks_by_weights(
+    image_probs: ArrayLike, location_probs: ArrayLike, labels: ArrayLike, *, has_location: ArrayLike | None = None
+) -> NDArray[np.int64]:
+    """Rank of each row's true class under each of `WEIGHTS`: int64 (number of weights, N); input as `choose_weights`.
+
+    Ranks of several blocks of rows, side by side, are those of all rows.
+    """
+    known = None if has_location is None else np.asarray(has_location)
+    return np.stack(
+        [
+            ranks(multiply_prior(image_probs, location_probs, has_location=known, **weights._asdict()), labels)
+            for weights in WEIGHTS
+        ]
+    )
+
+
+def best_weights(rank: NDArray[np.int64]) -> Weights:
+    """Choose from the ranks of `ranks_by_weights`, as `choose_weights` does."""
+    found = dict(zip(WEIGHTS, map(scores_of_ranks, rank), strict=True))
+    return max(WEIGHTS, key=lambda weights: (found[weights].top1, found[weights].mrr))
 
 
 def _check_probabilities(name: str, matrix: Floats, rows: NDArray[np.bool_]) -> None:

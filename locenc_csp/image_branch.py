@@ -1,6 +1,7 @@
 """Where P(class | image) of an evaluation comes from: features and a classifier, or what others have computed."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.features import open_features
 from locenc_csp.finetuning import Task
-from locenc_csp.image_classifier import image_probabilities
+from locenc_csp.image_classifier import train_image_classifier
 from locenc_csp.pretraining import unlabelled_rows
 from locenc_csp.recipes import Evaluate
 
 Probabilities = NDArray[np.floating[Any]]
+Predict = Callable[[NDArray[np.int64]], Probabilities]
 
 
 def image_branch(
     recipe: Evaluate, table: PlaceTable, task: Task, rows: NDArray[np.int64], split: str
-) -> Probabilities | None:
-    """P(y | image) of rows of a table, from where the recipe says; None where it names nothing.
+) -> Predict | None:
+    """Find P(y | image) where the recipe says; None where it names nothing.
 
     Parameters
     ----------
@@ -31,14 +33,15 @@ def image_branch(
     table, task
         The places and their labels.
     rows : array of int
-        Rows to predict, the val rows first.
+        Rows of the table that will be asked for, the val rows first.
     split : str
         Column of roles; rows whose role is not test fit the principal components of the features.
 
     Returns
     -------
-    array (rows, K) or None
-        Imported probabilities are NaN in val rows that the classifier was not run on.
+    callable or None
+        From places in ``rows``, int64 (B,), to probabilities (B, K). Imported ones are NaN in val rows that the
+        classifier was not run on.
 
     Raises
     ------
@@ -49,33 +52,36 @@ def image_branch(
     if recipe.image_probabilities is not None and recipe.image_probabilities.is_dir():
         return _imported_probabilities(recipe.image_probabilities, table, task, rows)
     if recipe.image_probabilities is not None:
-        return _read_probabilities(recipe.image_probabilities, len(table), num_classes)[rows]
+        given = _read_probabilities(recipe.image_probabilities, len(table), num_classes)
+        return lambda places: given[rows[places]]
     if recipe.features is None:
         return None
     features = open_features(recipe.features)
     features.check_ids(table)
-    return image_probabilities(
+    classifier = train_image_classifier(
         features,
         task.labels.codes,
         train=task.train,
         val=task.val,
         unlabelled=unlabelled_rows(table, split),
-        rows=rows,
         num_classes=num_classes,
     )
+    return lambda places: classifier(rows[places])
 
 
-def _imported_probabilities(folder: Path, table: PlaceTable, task: Task, rows: NDArray[np.int64]) -> Probabilities:
+def _imported_probabilities(folder: Path, table: PlaceTable, task: Task, rows: NDArray[np.int64]) -> Predict:
     """P(y | image) that `locenc-csp import` has stored; NaN in val rows that the classifier was not run on."""
-    probabilities = open_probabilities(folder).of(table.ids[rows], task.labels.classes)
-    lacking = np.flatnonzero(np.isnan(probabilities[len(task.val) :]).any(axis=1))
+    probabilities = open_probabilities(folder)
+    found = probabilities.find(table.part("id", rows))
+    lacking = np.flatnonzero(found[len(task.val) :] < 0)
     if len(lacking):
         row = task.test[lacking[0]]
+        name = table.part("id", np.array([row]))[0]
         raise ValueError(
-            f"{folder} has no P(y | image) for test row {row} ({table.ids[row]}){and_more(len(lacking))}: were "
+            f"{folder} has no P(y | image) for test row {row} ({name}){and_more(len(lacking))}: were "
             "they imported with this table, and is the split the published one (--split official)?"
         )
-    return probabilities
+    return lambda places: probabilities.at(found[places], task.labels.classes)
 
 
 def _read_probabilities(path: Path, num_rows: int, num_classes: int) -> Probabilities:

@@ -1,6 +1,7 @@
 """P(class | image) from frozen features: multinomial logistic regression, its strength chosen on validation."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +15,17 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 Rows = NDArray[np.int64]
 
 
-def image_probabilities(
+def train_image_classifier(
     features: FeatureMatrix,
     codes: Rows,
     *,
     train: Rows,
     val: Rows,
     unlabelled: Rows,
-    rows: Rows,
     num_classes: int,
     num_components: int = 256,
-) -> NDArray[np.float64]:
-    """Train an image classifier on few labels and apply it.
+) -> Callable[[Rows], NDArray[np.float64]]:
+    """Train an image classifier on few labels.
 
     Parameters
     ----------
@@ -37,8 +37,6 @@ def image_probabilities(
         Rows whose labels train the classifier, and choose the strength of its penalty.
     unlabelled : array of int
         Rows that fit the standardisation and the principal components.
-    rows : array of int
-        Rows to predict.
     num_classes : int
         K.
     num_components : int
@@ -46,8 +44,9 @@ def image_probabilities(
 
     Returns
     -------
-    array (len(rows), K) of float64
-        Rows sum to 1. A class without a training label has probability 0.
+    callable
+        From rows (B,) to probabilities, float64 (B, K). Rows sum to 1. A class without a training label has
+        probability 0.
 
     Raises
     ------
@@ -60,15 +59,19 @@ def image_probabilities(
     projection = FrozenProjection.fit(features.values, rows=unlabelled, num_components=num_components)
 
     known = np.unique(codes[train])
-    result = np.zeros((len(rows), num_classes))
-    if len(known) == 1:
-        result[:, known] = 1
-        return result
 
     def inputs(of: Rows) -> NDArray[np.float32]:
         projected: NDArray[np.float32] = projection(features.rows(of)).numpy()
         return projected
 
+    def spread(some: NDArray[np.float64] | float, count: int) -> NDArray[np.float64]:
+        """Probabilities of the known classes among all classes."""
+        result = np.zeros((count, num_classes))
+        result[:, known] = some
+        return result
+
+    if len(known) == 1:
+        return lambda rows: spread(1.0, len(rows))
     training, validation = inputs(train), inputs(val)
     best, best_score = None, -1.0
     for strength in STRENGTHS:
@@ -79,5 +82,9 @@ def image_probabilities(
         score = float(model.score(validation, codes[val])) if len(val) else 0.0
         if score > best_score:
             best, best_score = model, score
-    result[:, known] = best.predict_proba(inputs(rows))  # type: ignore[union-attr]
-    return result
+
+    def predict(rows: Rows) -> NDArray[np.float64]:
+        some = best.predict_proba(inputs(rows)) if len(rows) else 0.0  # type: ignore[union-attr]
+        return spread(some, len(rows))
+
+    return predict

@@ -96,6 +96,18 @@ class ImageProbabilities(NamedTuple):
         ValueError
             If the classifier does not know a class; the first is named.
         """
+        return self.at(self.find(ids), classes)
+
+    def find(self, ids: NDArray[np.str_]) -> NDArray[np.int64]:
+        """Row of each place, int64 (N,); -1 where the classifier was not run on it."""
+        if not len(self.ids):
+            return np.full(len(ids), -1)
+        order = np.argsort(self.ids)
+        rows = order[np.minimum(np.searchsorted(self.ids, ids, sorter=order), len(order) - 1)]
+        return np.where(self.ids[rows] == ids, rows, -1)
+
+    def at(self, rows: NDArray[np.int64], classes: Sequence[str]) -> NDArray[np.float32]:
+        """Probabilities, as `of`, of rows that `find` has found."""
         place = {name: column for column, name in enumerate(self.classes)}
         unknown = [name for name in classes if name not in place]
         if unknown:
@@ -103,13 +115,9 @@ class ImageProbabilities(NamedTuple):
                 f"the image probabilities have no column for {len(unknown)} classes, {unknown[0]!r} the first of them: "
                 f"they were made for {len(self.classes)} classes, {', '.join(self.classes[:3])}, …"
             )
-        order = np.argsort(self.ids)
-        found = np.minimum(np.searchsorted(self.ids, ids, sorter=order), max(len(order) - 1, 0))
-        rows = order[found] if len(order) else np.zeros(len(ids), np.int64)
-        known = self.ids[rows] == ids if len(order) else np.zeros(len(ids), bool)
-        result = np.full((len(ids), len(classes)), np.nan, dtype=np.float32)
+        result = np.full((len(rows), len(classes)), np.nan, dtype=np.float32)
         columns = np.array([place[name] for name in classes], dtype=np.int64)
-        chosen = np.flatnonzero(known)
+        chosen = np.flatnonzero(rows >= 0)
         step = max(1, VALUES_PER_BLOCK // max(len(self.classes), 1))
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
