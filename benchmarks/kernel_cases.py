@@ -20,6 +20,11 @@ from locenc.kernels import activations, triton_shapes
 from locenc.kernels.operator import Operator
 from locenc.kernels.triton_launch import Launch, recording
 
+#: Bytes of shared memory that a program can have, by compute capability.
+SHARED = {80: 163 * 1024, 86: 99 * 1024, 90: 227 * 1024}
+#: Arithmetic instructions, addresses included, for each float32 feature of an encoder with many scales.
+BUDGETS = {"sphereC": 18, "sphereC+": 18, "sphereM": 18, "sphereM+": 18, "dfs": 18, "grid": 18, "theory": 30, "rff": 30}
+
 #: Points of a call: as alignment goes, any multiple of 16 is like any other.
 POINTS = 2**20
 WIDTHS = (256, 512, 1024)
@@ -151,6 +156,9 @@ def few() -> list[Case]:
     found += [Case("sphereM+ 64", "layer", own, 512) for own in PRECISIONS]
     found += [Case("dfs 16", part, own, 512) for part in PARTS for own in ("float32", "bfloat16")]
     found += [Case("theory 64", "layer, gradient", "bfloat16", 512), Case("rff 64", "layer", "bfloat16", 512)]
+    # Those that want most registers.
+    found += [Case("dfs 64", "layer, gradient", own, 512) for own in ("float32", "tf32")]
+    found += [Case("dfs 32", "layer", "float32", 512), Case("geoclip 256", "layer, gradient", "float32", 512)]
     there = every()
     return [case for case in found if case in there]
 

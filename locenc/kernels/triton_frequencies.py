@@ -104,5 +104,6 @@ def by_frequencies(
             POINTS=tile.points,
             SCALES=tile.scales,
             warps=tile.warps,
+            registers=triton_shapes.registers(gradient.device),
         )
     return amplitude * sums.sum(0, dtype=torch.float64).T.contiguous()

@@ -117,9 +117,12 @@ def hopper(device: torch.device) -> bool:
     return capability(device)[0] in (9, 10, 11)
 
 
-def registers(device: torch.device) -> int | None:
-    """Registers of a thread in a layer's kernels: before 9.0, ptxas spills some to fit one more program."""
-    return None if hopper(device) else 255
+def registers(device: torch.device, *, many: bool = False) -> int | None:
+    """Registers of a thread, at most, where ptxas spills some to fit one more program; None: as it likes.
+
+    Before 9.0 it does so in several kernels, on 9.0 in those alone of which it is known that they want ``many``.
+    """
+    return 255 if many or not hopper(device) else None
 
 
 def _lanes(scales: int, most: int) -> int:
@@ -190,7 +193,9 @@ def linear_slopes(
     lanes = _lanes(scales, 32)
     if dtype.itemsize == 2:
         return Layer(128, _power(hidden, 64 if hopper(device) else 32), lanes, 8, 2)
-    return Layer(64, 16, lanes, 4, 2) if precision == "ieee" else Layer(64, 32, lanes, 4, 1)
+    if precision == "ieee":
+        return Layer(64, 16, lanes, 4, 2)
+    return Layer(64, 16 if blocks > 3 and not hopper(device) else 32, lanes, 4, 1)  # two stages copy by 4 bytes
 
 
 def harmonics(device: torch.device, degrees: int) -> Tile:

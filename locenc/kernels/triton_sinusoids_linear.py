@@ -385,5 +385,5 @@ def _launch(
         LANES=max(16, triton.next_power_of_2(len(singles))),
         warps=tile.warps,
         stages=tile.stages,
-        registers=triton_shapes.registers(lonlat.device),
+        registers=triton_shapes.registers(lonlat.device, many=precision == "ieee" and bool(spec.outers)),
     )

@@ -180,6 +180,6 @@ def slopes(
             SCALES=tile.scales,
             warps=tile.warps,
             stages=tile.stages,
-            registers=triton_shapes.registers(planes.device),
+            registers=triton_shapes.registers(planes.device, many=precision == "ieee"),
         )
     return found
