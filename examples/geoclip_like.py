@@ -88,7 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[float, float]:
     gallery = (read_foreign_table(file, lon="LON", lat="LAT") if file.is_file() else read_table(train.table)).lonlat
     features = torch.tensor(open_features(given.out / "im2gps3k" / "features").values)
     images = load_dual_encoder(run).embed_image(features).detach()
-    best = geolocate(images, torch.from_numpy(locenc.embed(gallery, encoder)))
+    best = geolocate(images, torch.from_numpy(locenc.embed(gallery, encoder, device=given.device)))
     shares = within_km(gallery[best], photographs.lonlat)
     for km, share in shares.items():
         print(f"within {km:6g} km: {100 * share:.2f} %")

@@ -94,12 +94,31 @@ def test_the_published_settings_run(small: object) -> None:
     assert finetune(job, progress=False)["chosen"]["val_top1"] > 0.5
 
 
-def test_a_run_that_stopped_is_no_other_run(small: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_stopped_is_continued_by_no_other(small: object, monkeypatch: pytest.MonkeyPatch) -> None:
     job = recipe(small, steps=20)
-    whole = finetune(job, progress=False)
-    (job.out / "result.json").unlink()  # as if it had been killed before
-    finetune(replace(job, out=small.folder / "again"), progress=False)
-    assert finetune(job, progress=False) == whole
+    whole = finetune(replace(job, out=small.folder / "whole"), progress=False)
+    with monkeypatch.context() as patched:
+        patched.setattr("locenc_csp.finetuning.save_head", None)
+        with pytest.raises(TypeError):
+            finetune(job, progress=False)
+    with pytest.raises(
+        ValueError, match=r"belongs to another run: recipe\.steps was 20, now 21\. .* delete .*full-0\.01"
+    ):
+        finetune(replace(job, steps=21), progress=False)
+    assert finetune(replace(job, save_every=7), progress=False) == whole
+
+
+def test_a_result_of_before_an_option_existed_is_finished(small: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = recipe(small, steps=5)
+    finetune(job, progress=False)
+    result = json.loads((job.out / "result.json").read_text())
+    assert result["recipe"].pop("penalties") == [1.0, 0.1, 0.01, 0.001, 0.0001]
+    assert result["recipe"].pop("patience") is None
+    (job.out / "result.json").write_text(json.dumps(result))
+    monkeypatch.setattr("locenc_csp.candidates.fit", None)
+    assert finetune(job, progress=False) == result
+    with pytest.raises(ValueError, match=r"holds another fine-tuning run: recipe\.patience was None, now 3"):
+        finetune(replace(job, patience=3), progress=False)
 
 
 @pytest.mark.parametrize(
