@@ -85,6 +85,7 @@ class Operator:
     ) -> None:
         self._reference, self._columns, self._modules, self._learned = reference, columns, dict(kernels), tuple(learned)
         inputs = f"Tensor lonlat, {arguments}, ScalarType dtype"
+        self._name, self._names = name, [argument.rpartition(" ")[2] for argument in arguments.split(", ")]
         _LIBRARY.define(f"{name}({inputs}) -> Tensor")
         _LIBRARY.define(f"{name}_backward(Tensor gradient, {inputs}) -> Tensor")
         _LIBRARY.define(f"{name}_backward_arguments(Tensor gradient, {inputs}) -> Tensor[]")
@@ -104,7 +105,10 @@ class Operator:
         self._function = _autograd_function(name, self._forward, self._backward)
 
     def __call__(self, lonlat: Tensor, *arguments: Any, out: Tensor | None = None) -> Tensor:
-        """Features of ``(N, 2)`` degrees, float32 or float64; ``out`` (contiguous, without gradients) is filled."""
+        """Features of ``(N, 2)`` degrees, float32 or float64; ``out`` (contiguous, without gradients) is filled.
+
+        Tensors on several devices are a ValueError of the kernels, which names the first; of torch's in the reference.
+        """
         if self._wants_reference(lonlat, arguments):
             features = self._reference(lonlat, *arguments)
             return features if out is None else out.copy_(features)
@@ -156,7 +160,17 @@ class Operator:
         kernels = self._kernels(lonlat.device.type, arguments)
         if kernels is None:
             return self._reference(lonlat, *arguments)
+        self._check_devices(lonlat, arguments)
         return kernels.forward(lonlat.resolve_neg(), *arguments, out=out)
+
+    def _check_devices(self, lonlat: Tensor, arguments: tuple[Any, ...]) -> None:
+        """Check that all tensors are where the coordinates are: kernels read memory, whosever it is."""
+        for name, value in zip(self._names, arguments, strict=False):
+            if isinstance(value, Tensor) and value.device != lonlat.device:
+                raise ValueError(
+                    f"{self._name}: the coordinates are on {lonlat.device}, but {name} is on {value.device}: move "
+                    "either, or the whole encoder with encoder.to(device)"
+                )
 
     def _backward_coordinates(self, gradient: Tensor, lonlat: Tensor, *arguments: Any) -> Tensor:
         kernels = cast(Kernel, self._kernels(lonlat.device.type, arguments))

@@ -225,3 +225,12 @@ def test_tensors_of_a_subclass_are_checked_too() -> None:
 
     with pytest.raises(ValueError, match="latitude must lie in"):
         locenc.position_encoder("xyz")(torch.tensor([[0.0, 200.0]]).as_subclass(Places))
+
+
+def test_kernels_refuse_tensors_on_other_devices() -> None:
+    if reason := missing("numba"):
+        pytest.skip(reason)
+    encoder = locenc.position_encoder("xyz")
+    message = "sinusoids: the coordinates are on cpu, but frequencies is on meta: move either"
+    with pytest.raises(ValueError, match=message):
+        kernels.sinusoids(points(), encoder.frequencies.to("meta"), encoder._layout, 1.0, torch.float32)

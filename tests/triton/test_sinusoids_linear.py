@@ -407,6 +407,17 @@ def test_gradients_that_are_asked_for(needed: tuple[bool, ...]) -> None:
             check(tensor.grad, expected, 1e-5)
 
 
+@pytest.mark.parametrize("place", ["frequencies", "weight", "bias"])
+def test_tensors_on_other_devices_are_refused(place: str) -> None:
+    case = Case(arguments("sphereC 17"))
+    values = {"frequencies": case.waves[0], "weight": case.weight, "bias": case.bias}
+    values[place] = values[place].to("meta")
+    layer = values["weight"], values["bias"], *case.activation, case.dtype
+    message = f"sinusoids_linear: the coordinates are on {case.lonlat.device}, but {place} is on meta: move either"
+    with locenc.backend("triton"), pytest.raises(ValueError, match=message):
+        kernels.sinusoids_linear(case.lonlat, values["frequencies"], *case.waves[1:], *layer)
+
+
 def test_second_derivatives_are_the_references() -> None:
     case = Case(arguments("sphereC 1"), hidden=5, rows=4, activation="sine")
 
