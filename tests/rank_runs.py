@@ -6,9 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch import distributed
 
+from locenc_csp.datasets.table import PlaceTable, read_table, write_table
 from locenc_csp.pretraining import pretrain
 from locenc_csp.recipes import Encoder, Pretrain, Schedule
 
@@ -16,7 +19,9 @@ NETWORK = {"hidden_dim": 32, "dropout": 0.2}
 ENCODER = Encoder(dim=16, network="ffn", network_options=NETWORK)
 #: 33 rows are no whole number of parts for two processes.
 SCHEDULE = Schedule(steps=12, batch_size=33, save_every=5, log_every=1)
+JOINT = "CLIP-BD"
 CASES = {
+    JOINT: {"image_size": 9, "image_chunk": 7},
     "MC-BLD": {"num_negatives": 2},
     "NCE-BLD": {},
     "CLIP-B": {"learn": "B"},
@@ -29,8 +34,26 @@ CASES = {
 
 def recipe(folder: Path, objective: str, out: str) -> Pretrain:
     settings = {"encoder": ENCODER, "schedule": SCHEDULE, "image_components": 8, **CASES[objective]}
-    paths = {"table": folder / "table.parquet", "features": folder / "features", "out": folder / out}
+    paths = {"table": folder / "table.parquet", "out": folder / out}
+    if objective == JOINT:
+        paths["image_network"] = f"{folder / 'network.py'}:tiny"
+    else:
+        paths["features"] = folder / "features"
     return Pretrain(**paths, split="split", objective=objective, device="cpu", **settings)
+
+
+def write_images(folder: Path) -> None:
+    """Image files of the table's rows, and a network for them."""
+    table, draw = read_table(folder / "table.parquet"), np.random.default_rng(0)
+    names = [f"{row}.png" for row in range(len(table))]
+    for name in names:
+        Image.fromarray(draw.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(folder / name)
+    columns = {"split": table.columns["split"], "file": np.array(names)}
+    write_table(PlaceTable(table.ids, table.lonlat, columns), folder / "table.parquet")
+    (folder / "network.py").write_text(
+        "from torch import nn\n\ndef tiny():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.GELU(), nn.Conv2d(8, 12, 3), nn.Dropout(0.5))\n"
+    )
 
 
 def several(code: str, *arguments: object, size: int = 2) -> list[subprocess.Popen[str]]:

@@ -371,9 +371,14 @@ def test_a_network_of_torchvision_loses_its_last_layer(packages, tmp_path):
     torch.save(state, tmp_path / "tiny.pth")
     own = load_network("torchvision:tiny", weights=str(tmp_path / "tiny.pth"))
     assert torch.equal(own.module.body.weight, state["body.weight"])
+    without_the_last = {name: 2 * value for name, value in own.module.state_dict().items()}
+    torch.save(without_the_last, tmp_path / "trained.pth")
+    trained = load_network("torchvision:tiny", weights=str(tmp_path / "trained.pth"))
+    assert torch.equal(trained.module.body.weight, 2 * state["body.weight"])
     bare = load_network("torchvision:bare", weights="random")
     assert (bare.size, bare.mean) == (None, IMAGENET_MEAN)
-    assert [(name, weights is None) for name, weights in packages] == [("tiny", False), ("tiny", True), ("bare", True)]
+    made = [("tiny", False), ("tiny", True), ("tiny", True), ("bare", True)]
+    assert [(name, weights is None) for name, weights in packages] == made
     with pytest.raises(ValueError, match=r"unknown image classifier of torchvision 'tini'. Did you mean 'tiny'"):
         load_network("torchvision:tini", weights="random")
     with pytest.raises(
@@ -387,8 +392,10 @@ def test_a_network_of_timm(packages, tmp_path):
     assert (network.size, network.mean, network.std) == (20, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     assert network.module(torch.zeros(2, 3, 8, 8)).shape == (2, 4)
     torch.save(Classifier().state_dict(), tmp_path / "tiny.pth")
-    load_network("timm:tiny", weights=str(tmp_path / "tiny.pth"))
-    assert packages == [("tiny.in1k", True), ("tiny", False)]
+    own = load_network("timm:tiny", weights=str(tmp_path / "tiny.pth"))
+    torch.save(own.module.state_dict(), tmp_path / "trained.pth")
+    load_network("timm:tiny", weights=str(tmp_path / "trained.pth"))
+    assert packages == [("tiny.in1k", True), ("tiny", False), ("tiny", False)]
     with pytest.raises(ValueError, match=r"unknown network of timm 'tini'.*timm\.list_models\(\) lists them"):
         load_network("timm:tini", weights="random")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from rank_runs import CASES, recipe, results, several
+from rank_runs import CASES, recipe, results, several, write_images
 from torch import Tensor
 
 from locenc_csp.criterion import Criterion
@@ -60,7 +60,8 @@ def interrupted(job: object, at: int, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_two_processes_are_one(small: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All objectives, learned temperatures, masks, a queue; and a run that one process began."""
+    """All objectives, learned temperatures, masks, a queue, a trained image network; a run that one process began."""
+    write_images(small.folder)
     interrupted(recipe(small.folder, "NCE-BLD", "continued"), 8, monkeypatch)
     names = [*(f"{name}:{name}-2" for name in CASES), "NCE-BLD:continued"]
     processes = several("rank_runs.run_all(*rank_runs.sys.argv[1:])", small.folder, " ".join(names))
