@@ -61,7 +61,7 @@ def write_page(
         "# CSP on Blue Marble patches, beside the published tables",
         CAVEAT.format(recipe.num_points),
         f"Pre-trained encoder: {ENCODERS[encoder][0]}, the best supervised one on validation.",
-        f"![Accuracy against the share of labels]({_draw(out, records['main'])})",
+        f"![Points above the best supervised encoder]({_draw(out, records['main'])})",
     ]
     for part, title in TITLES.items():
         if part in records:
@@ -144,7 +144,7 @@ def _published(records: Mapping[str, list[Record]]) -> str:
     images = ", ".join(f"{row} {value:.2f}" for row, value in published.IMAGES.items())
     lines += [f"iNat2018, 5 %, size of the embedding: {sizes}. Features of a vision transformer: {images}.", ""]
     lines += [
-        "Ours are differences of the product: the mean over the shares up to 20 %, mean and deviation over splits.",
+        "Here, differences of the product: the mean over the shares up to 20 %, then mean and deviation over splits.",
         "",
         verdicts(dict(records)),
         "",

@@ -1,7 +1,7 @@
 """The study's numbers, gathered from the cells' files."""
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,9 @@ def on_validation(records: Sequence[Record], kind: str) -> dict[str, float]:
     return {method: statistics.mean(values) for method, values in found.items()}
 
 
-def paired(
-    records: Sequence[Record], row: str, base: str, branch: str, *, of: Callable[[Record], bool] = lambda record: True
-) -> dict[str, float]:
+def paired(records: Sequence[Record], row: str, base: str, branch: str) -> dict[str, float]:
     """Differences of two rows in points, for each split: the mean over the shares that both have."""
-    values = [
-        {(r["split"], r["ratio"]): 100 * r[branch] for r in records if r["row"] == name and of(r)}
-        for name in (row, base)
-    ]
+    values = [{(r["split"], r["ratio"]): 100 * r[branch] for r in records if r["row"] == name} for name in (row, base)]
     both = [key for key in values[0] if key in values[1]]
     splits = dict.fromkeys(split for split, _ in both)
     return {

