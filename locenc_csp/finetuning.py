@@ -12,6 +12,7 @@ import locenc
 from locenc import LocationEncoder
 from locenc._devices import resolve
 from locenc._files import only_one, write_text
+from locenc_csp import negatives
 from locenc_csp._hashes import file_hash
 from locenc_csp.candidates import Examples, forget_checkpoints, run_way, top1, ways
 from locenc_csp.datasets.splits import stratified_subset
@@ -148,6 +149,7 @@ def _identity(recipe: Finetune) -> dict[str, Any]:
     settings = json.loads(json.dumps(dataclasses.asdict(recipe), default=str))
     for name in ("table", "out", "device", "save_every"):
         del settings[name]
+    settings["negatives"] = negatives.identity(recipe.negatives)
     identity = {"recipe": settings, "table": file_hash(recipe.table)}
     if recipe.pretrained is not None:
         weights = [

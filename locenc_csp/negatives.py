@@ -9,46 +9,31 @@ leaves out the corners of the map and crowds the high latitudes.
 """
 
 import math
-from collections.abc import Callable
-from typing import Protocol
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from locenc._names import unknown
 from locenc.coords import as_lonlat
-from locenc_csp._sphere import EARTH_RADIUS_KM, great_circle_km
+from locenc_csp._hashes import file_hash
+from locenc_csp.min_distance import at_least
+from locenc_csp.regions import land, polygons
+from locenc_csp.sampler import Resident, Sampler, from_uniform, num_rows
 
-__all__ = ["SAMPLERS", "Sampler", "at_least", "box", "density", "land", "make", "official_ellipse", "sphere"]
-
-TRIES = 8
-"""How many locations are drawn at once for a rejected one; the first that is allowed replaces it."""
-
-ROUNDS = 1250
-"""How often that is done before giving up."""
-
-
-class Sampler(Protocol):
-    """Draws C random locations for each pair of a batch."""
-
-    def __call__(self, lonlat: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        """Draw locations.
-
-        Parameters
-        ----------
-        lonlat : Tensor (B, 2)
-            The pairs' own locations, (longitude, latitude) in degrees.
-        count : int
-            C, locations per pair.
-        generator : torch.Generator
-            The only source of randomness. The locations are drawn on its device.
-
-        Returns
-        -------
-        Tensor (C*B, 2)
-            float64 degrees on ``lonlat``'s device; row c*B + i belongs to pair i.
-        """
+__all__ = [
+    "SAMPLERS",
+    "Sampler",
+    "at_least",
+    "box",
+    "density",
+    "land",
+    "make",
+    "official_ellipse",
+    "polygons",
+    "sphere",
+]
 
 
 def sphere() -> Sampler:
@@ -65,10 +50,11 @@ def sphere() -> Sampler:
     torch.Size([6, 2])
     """
 
-    def draw(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(uniform: Tensor) -> tuple[Tensor, Tensor]:
+        u, v = uniform
         return 360 * u - 180, torch.rad2deg(torch.asin(2 * v - 1))
 
-    return _from_two_uniforms(draw)
+    return from_uniform(2, draw)
 
 
 def box() -> Sampler:
@@ -77,10 +63,11 @@ def box() -> Sampler:
     Half of the points lie beyond ±45 degrees; on the sphere 29 % do.
     """
 
-    def draw(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(uniform: Tensor) -> tuple[Tensor, Tensor]:
+        u, v = uniform
         return 360 * u - 180, 180 * v - 90
 
-    return _from_two_uniforms(draw)
+    return from_uniform(2, draw)
 
 
 def official_ellipse() -> Sampler:
@@ -91,44 +78,14 @@ def official_ellipse() -> Sampler:
     13 %), and none near the date line except at the equator.
     """
 
-    def draw(u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+    def draw(uniform: Tensor) -> tuple[Tensor, Tensor]:
+        u, v = uniform
         z = 2 * v - 1
         radius = (1 - z * z).sqrt()
         angle = 2 * math.pi * u
         return 180 * radius * angle.cos(), 90 * radius * angle.sin()
 
-    return _from_two_uniforms(draw)
-
-
-def land(mask: np.ndarray | None = None) -> Sampler:
-    """Uniform by area on land.
-
-    Parameters
-    ----------
-    mask : array (H, W) of bool, optional
-        Where a location may lie: row 0 at the north edge, column 0 at 180 W. Default: `locenc.data.land_mask`, all
-        land of the Earth, ice included.
-
-    Returns
-    -------
-    Sampler
-        Points of `sphere` that fall on the mask. One that allows far less than 1 % of the globe is slow.
-
-    Raises
-    ------
-    ValueError
-        If the mask allows nothing; at a draw, if it allows so little that no location was found.
-    """
-    from locenc import data
-
-    allowed = data.land_mask() if mask is None else np.asarray(mask, dtype=bool)
-    if not allowed.any():
-        raise ValueError(f"the land mask of shape {allowed.shape} is False everywhere: no location can be drawn")
-
-    def on_land(points: Tensor, own: Tensor) -> Tensor:
-        return torch.from_numpy(data.sample_raster(allowed, points.cpu().numpy())).to(points.device)
-
-    return _keep(sphere(), on_land, "on the land mask")
+    return from_uniform(2, draw)
 
 
 def density(lonlat: object) -> Sampler:
@@ -147,50 +104,27 @@ def density(lonlat: object) -> Sampler:
     places = as_lonlat(lonlat)
     if len(places) == 0:
         raise ValueError("density needs at least one location to draw from, got none")
+    kept = Resident(places)
 
     def sample(lonlat: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        size = _num_rows(lonlat, count)
-        rows = torch.randint(len(places), (size,), generator=generator, device=generator.device)
-        return places[rows.to(places.device)].to(lonlat.device)
+        (there,) = kept.on(generator.device)
+        rows = torch.randint(len(there), (num_rows(lonlat, count),), generator=generator, device=there.device)
+        return there[rows].to(lonlat.device)
 
     return sample
 
 
-def at_least(km: float, sampler: Sampler) -> Sampler:
-    """Locations of another sampler that lie at least ``km`` from the pair's own: no false negatives.
-
-    Parameters
-    ----------
-    km : float
-        Great-circle distance, >= 0 and at most half of the Earth's circumference (20,015 km).
-    sampler : Sampler
-        What to draw from. Only locations that are too near are drawn again.
-
-    Raises
-    ------
-    ValueError
-        For a distance out of range; at a draw, if the distance cannot be met.
-    """
-    if not 0 <= km <= math.pi * EARTH_RADIUS_KM:
-        raise ValueError(f"km must lie in [0, {math.pi * EARTH_RADIUS_KM:.0f}] (antipodes), got {km!r}")
-
-    def far(points: Tensor, own: Tensor) -> Tensor:
-        return great_circle_km(points, own) >= km
-
-    return _keep(sampler, far, f"at least {km:g} km from its own location")
-
-
 SAMPLERS = ("sphere", "box", "land", "density", "official-ellipse")
-"""What `make` knows."""
+"""What `make` knows by name."""
 
 
-def make(name: str, *, lonlat: object = None, min_km: float = 0.0) -> Sampler:
+def make(name: Any, *, lonlat: object = None, min_km: float = 0.0) -> Sampler:
     """Make a sampler by name, as recipes do.
 
     Parameters
     ----------
-    name : str
-        One of `SAMPLERS`.
+    name : str, Path, GeoDataFrame or GeoSeries
+        One of `SAMPLERS`, or what `polygons` takes.
     lonlat : array_like (N, 2), optional
         The data set's locations, for ``"density"``; the others do not look at it.
     min_km : float
@@ -200,58 +134,25 @@ def make(name: str, *, lonlat: object = None, min_km: float = 0.0) -> Sampler:
     ------
     ValueError
         For an unknown name, or ``"density"`` without locations.
+    FileNotFoundError, ImportError, TypeError, ValueError
+        As `polygons`.
     """
     simple = {"sphere": sphere, "box": box, "land": land, "official-ellipse": official_ellipse}
-    if name == "density":
-        if lonlat is None:
-            raise ValueError("negatives 'density' are drawn from the data's own locations: pass lonlat=")
-        sampler = density(lonlat)
-    elif name in simple:
-        sampler = simple[name]()
+    if not isinstance(name, (str, Path)) or Path(name).suffix:
+        sampler = polygons(name)
+    elif str(name) in simple:
+        sampler = simple[str(name)]()
+    elif str(name) != "density":
+        there = f"There are: {', '.join(SAMPLERS)}; or a file of polygons, such as region.gpkg."
+        raise ValueError(unknown("negatives", str(name), SAMPLERS, hint=there))
+    elif lonlat is None:
+        raise ValueError("negatives 'density' are drawn from the data's own locations: pass lonlat=")
     else:
-        raise ValueError(unknown("negatives", name, SAMPLERS))
+        sampler = density(lonlat)
     return at_least(min_km, sampler) if min_km else sampler
 
 
-def _num_rows(lonlat: Tensor, count: int) -> int:
-    if lonlat.ndim != 2 or lonlat.shape[1] != 2:
-        raise ValueError(f"a batch of locations has shape (B, 2), got {tuple(lonlat.shape)}")
-    if count < 1:
-        raise ValueError(f"the number of negatives per pair must be at least 1, got {count}")
-    return count * len(lonlat)
-
-
-def _from_two_uniforms(draw: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]) -> Sampler:
-    """Make a sampler of a map from two uniform numbers on [0, 1) to longitude and latitude."""
-
-    def sample(lonlat: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        shape = (2, _num_rows(lonlat, count))
-        u, v = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
-        return torch.stack(draw(u, v), -1).to(lonlat.device)
-
-    return sample
-
-
-def _keep(sampler: Sampler, allowed: Callable[[Tensor, Tensor], Tensor], what: str) -> Sampler:
-    """Draw again, row by row, until ``allowed(points, own locations)`` holds everywhere."""
-
-    def sample(lonlat: Tensor, count: int, generator: torch.Generator) -> Tensor:
-        points = sampler(lonlat, count, generator)
-        own = lonlat.repeat(count, 1)
-        rows = (~allowed(points, own)).nonzero()[:, 0]
-        for _ in range(ROUNDS):
-            if len(rows) == 0:
-                return points
-            tries = sampler(own[rows], TRIES, generator)
-            good = allowed(tries, own[rows].repeat(TRIES, 1)).view(TRIES, -1)
-            found = good.any(0)
-            first = good.int().argmax(0)
-            points[rows[found]] = tries.view(TRIES, -1, 2)[first[found], found.nonzero()[:, 0]]
-            rows = rows[~found]
-        row = int(rows[0])
-        raise ValueError(
-            f"no location {what} found for row {row % len(lonlat)} (longitude, latitude {own[row].tolist()}) "
-            f"in {ROUNDS * TRIES} draws, and for {len(rows) - 1} more: loosen the condition or choose another sampler"
-        )
-
-    return sample
+def identity(name: Any) -> str:
+    """What tells a recipe's negatives from others: their name, or the hash of their file of polygons."""
+    path = Path(name)
+    return file_hash(path) if path.suffix else str(name)

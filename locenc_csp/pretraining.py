@@ -316,4 +316,5 @@ def _fingerprint(recipe: Pretrain, source: str) -> dict[str, Any]:
         settings.pop(name, None)
     for name in ("save_every", "log_every"):
         del settings["schedule"][name]
-    return {**settings, "table": file_hash(recipe.table), "features": source[:16]}
+    region = negatives.identity(recipe.negatives)
+    return {**settings, "negatives": region, "table": file_hash(recipe.table), "features": source[:16]}

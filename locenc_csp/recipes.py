@@ -25,7 +25,7 @@ HeadName = Literal[
     "an-slds-me",
 ]
 Mode = Literal["frozen", "full", "linear-probe", "knn-probe"]
-Negatives = Literal["sphere", "box", "land", "density", "official-ellipse"]
+Negatives = Literal["sphere", "box", "land", "density", "official-ellipse"] | Path
 TablePart = Literal["main", "labels", "terms", "sizes", "images", "search"]
 
 RANDOM_CONV = "random-conv"
@@ -233,7 +233,7 @@ class Pretrain:
     csp_compat: bool = False
     """The arithmetic of the published CSP code."""
     negatives: Negatives = "sphere"
-    """Where random locations (term L) are drawn."""
+    """Where random locations (term L) are drawn; or a file of polygons: .gpkg, .geojson or .parquet."""
     num_negatives: int = 1
     """Random locations for each pair."""
     min_negative_km: float = 0.0
@@ -322,7 +322,7 @@ class Finetune:
     head: HeadName = "softmax"
     """Cross-entropy, the presence-only full loss of Mac Aodha et al. 2019, or a loss of SINR."""
     negatives: Negatives = "sphere"
-    """Where the background of presence-only losses is drawn."""
+    """Where the background of presence-only losses is drawn; or a file of polygons."""
     penalties: tuple[float, ...] = (1.0, 0.1, 1e-2, 1e-3, 1e-4)
     """Penalties to try with the linear probe: mean cross-entropy + penalty/2 * squared weights."""
     neighbours: tuple[int, ...] = (50, 20, 10, 5, 1)

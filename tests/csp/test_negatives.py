@@ -2,14 +2,16 @@
 
 import math
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from locenc import data
 from locenc.coords import check_lonlat
-from locenc_csp import negatives
+from locenc_csp import min_distance, negatives
 from locenc_csp._sphere import great_circle_km
 from locenc_csp.negatives import at_least, box, density, land, make, official_ellipse, sphere
 
@@ -151,8 +153,33 @@ def test_at_least_excludes_the_own_location_of_density():
     assert great_circle_km(points, PLACES.repeat(50, 1)).min() >= 1
 
 
+@pytest.mark.parametrize("name", EVERY)
+def test_on_a_device_the_host_reads_nothing(name, monkeypatch):
+    monkeypatch.setattr(min_distance, "_host_may_look", lambda points: False)
+    generator = torch.Generator().manual_seed(0)
+    lonlat = sphere()(torch.zeros(200, 2), 1, generator)
+    EVERY[name](lonlat, 2, generator)  # what is copied once is there now
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        points = EVERY[name](lonlat, 2, generator)
+    assert points.isfinite().all()
+    assert not {"aten::item", "aten::_local_scalar_dense", "aten::nonzero"} & {one.name for one in profiler.events()}
+
+
+def test_far_enough_on_a_device_too(monkeypatch):
+    lonlat = sphere()(torch.zeros(400, 2), 1, torch.Generator().manual_seed(3))
+    own = lonlat.repeat(4, 1)
+    looking = at_least(9000, land())(lonlat, 4, torch.Generator().manual_seed(5))
+    monkeypatch.setattr(min_distance, "_host_may_look", lambda points: False)
+    unseen = at_least(9000, land())(lonlat, 4, torch.Generator().manual_seed(5))
+    assert great_circle_km(unseen, own).min() >= 9000
+    assert torch.equal(unseen, looking)
+    town = torch.tensor([[2.35, 48.86], [2.30, 48.80], [151.21, -33.87]], dtype=torch.float64)
+    points = at_least(100, density(town[:2]))(town, 1, torch.Generator())
+    assert points.isnan().all(1).tolist() == [True, True, False]
+
+
 def test_distance_that_cannot_be_met(monkeypatch):
-    monkeypatch.setattr(negatives, "ROUNDS", 50)
+    monkeypatch.setattr(min_distance, "ROUNDS", 50)
     town = torch.tensor([[2.35, 48.86], [2.30, 48.80]], dtype=torch.float64)
     message = "no location at least 100 km from its own location found for row 0 (longitude, latitude [2.35, 48.86])"
     with pytest.raises(ValueError, match=re.escape(message) + " in 400 draws, and for 3 more"):
@@ -164,12 +191,14 @@ def test_distance_that_cannot_be_met(monkeypatch):
 
 def test_make():
     for name in negatives.SAMPLERS:
-        made = make(name, lonlat=PLACES)(PLACES, 2, torch.Generator().manual_seed(1))
+        made = make(Path(name) if name == "land" else name, lonlat=PLACES)(PLACES, 2, torch.Generator().manual_seed(1))
         assert torch.equal(made, EVERY[name](PLACES, 2, torch.Generator().manual_seed(1)))
     far = make("sphere", min_km=500)(PLACES, 2, torch.Generator().manual_seed(1))
     assert torch.equal(far, EVERY["far"](PLACES, 2, torch.Generator().manual_seed(1)))
     with pytest.raises(ValueError, match=r"unknown negatives 'lands'\. Did you mean 'land'\? There are: sphere"):
         make("lands")
+    with pytest.raises(ValueError, match=r"or a file of polygons, such as region\.gpkg"):
+        make("region")
     with pytest.raises(ValueError, match=r"'density' are drawn from the data's own locations: pass lonlat="):
         make("density")
 
