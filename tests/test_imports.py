@@ -26,10 +26,12 @@ ROWS = [
     {"locenc.dropout"},
     {f"locenc.kernels.numba_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
     | {f"locenc.kernels.triton_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
-    | {f"locenc.kernels.triton_{name}_linear" for name in ("sinusoids", "harmonics")},
+    | {f"locenc.kernels.triton_{name}_linear" for name in ("sinusoids", "harmonics")}
+    | {"locenc.kernels.triton_harmonics_slopes"},
+    {f"locenc.kernels.triton_sinusoids_{name}" for name in ("layer", "slopes", "sums", "weights")}
+    | {f"locenc.kernels.triton_harmonics_{name}" for name in ("layer", "pack")},
     {f"locenc.kernels.triton_{name}" for name in ("outer", "legendre", "weights", "frequencies")}
-    | {f"locenc.kernels.triton_{name}" for name in ("groups", "products", "sinusoids_slopes", "sinusoids_weights")}
-    | {"locenc.kernels.triton_site_slopes"},
+    | {f"locenc.kernels.triton_{name}" for name in ("groups", "products", "layer", "operands", "site_slopes")},
     {f"locenc.kernels.triton_{name}" for name in ("waves", "plan", "coordinates", "activation", "scores")},
     {f"locenc.kernels.triton_{name}" for name in ("launch", "shapes", "sincos", "exp")},
     {f"locenc.kernels.numba_{name}" for name in ("single_scale", "sphere", "exp", "distances", "hilbert")}

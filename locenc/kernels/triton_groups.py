@@ -6,7 +6,7 @@ one tile. Where every scale of one phase meets every scale of another, a group s
 """
 
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from locenc.kernels.triton_plan import NONE, Block, Phase, Plan
 
@@ -43,7 +43,7 @@ class Group(NamedTuple):
         """How many a program makes of each tile of points and scales."""
         return 1 if self.packed else len(self.blocks)
 
-    def constants(self) -> dict[str, object]:
+    def constants(self) -> dict[str, Any]:
         """Compile-time parameters."""
         return {
             "PHASES": self.phases,
@@ -70,7 +70,7 @@ def single(plan: Plan) -> tuple[Block, ...]:
     return tuple(block for block in plan.blocks if block[1] == 1)
 
 
-def outer_constants(plan: Plan) -> dict[str, object]:
+def outer_constants(plan: Plan) -> dict[str, Any]:
     """Compile-time parameters of all blocks whose scales all meet, together.
 
     Phases stand in pairs, the first for one of its scales; blocks are as in a plan, with the number of their pair

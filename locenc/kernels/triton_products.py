@@ -78,3 +78,23 @@ def load_weight(
         return tl.load(start)
     else:
         return tl.load(start, mask=(lanes < LIMIT)[:, None] & (rows < HIDDEN)[None, :], other=0.0)
+
+
+@triton.jit
+def add_product(
+    total,
+    value,
+    weight,
+    rows,
+    columns,
+    lanes,
+    LIMIT: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    FEATURES: tl.constexpr,
+    PRECISION: tl.constexpr,
+    ROWS: tl.constexpr,
+    SCALES: tl.constexpr,
+):
+    """Sums [points, rows] with those of features [points, columns] times their part of the weight, as `load_weight`."""
+    own = load_weight(weight, rows, columns, lanes, LIMIT, HIDDEN, FEATURES, ROWS, SCALES)
+    return tl.dot(value, own, total, input_precision=PRECISION)

@@ -25,6 +25,10 @@ class Tile(NamedTuple):
     scales: int
     warps: int
 
+    def constants(self) -> dict[str, int]:
+        """What a launch of sinusoids takes."""
+        return {"POINTS": self.points, "SCALES": self.scales, "warps": self.warps}
+
 
 @contextmanager
 def architecture(capability: tuple[int, int]) -> Iterator[None]:
@@ -90,6 +94,11 @@ class Layer(NamedTuple):
     warps: int
     stages: int
     programs: int = 0
+
+    def constants(self) -> dict[str, int]:
+        """What a launch of sinusoids takes."""
+        sizes = {"POINTS": self.points, "COLUMNS": self.columns, "SCALES": self.scales}
+        return {**sizes, "warps": self.warps, "stages": self.stages}
 
 
 def shared(device: torch.device) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor
 from locenc.kernels import triton_shapes
 from locenc.kernels.triton_groups import groups
 from locenc.kernels.triton_launch import blocks, input_precision, launch
-from locenc.kernels.triton_plan import Plan
+from locenc.kernels.triton_operands import Operands
 from locenc.kernels.triton_products import evaluate_group, load_weight, packed_columns
 from locenc.kernels.triton_waves import along_coordinate, load_points, slope, store_slopes
 
@@ -138,48 +138,24 @@ def slopes_kernel(
     store_slopes(out, own, n, DIMENSIONS, x * amplitude, y * amplitude, z * amplitude)
 
 
-def slopes(
-    gradient: Tensor, planes: Tensor, table: Tensor, frequencies: Tensor, spec: Plan, amplitude: float, weight: Tensor
-) -> Tensor:
+def slopes(gradient: Tensor, given: Operands, weight: Tensor) -> Tensor:
     """Gradients ``(N, D)`` float32 by the coordinates of phases, from that of what features are multiplied to."""
     weight, precision = weight.contiguous(), input_precision(weight.dtype)
-    constants = spec.constants(frequencies)
-    found = torch.zeros((len(gradient), constants["DIMENSIONS"]), device=gradient.device)
-    for group in groups(spec):
-        tile = triton_shapes.linear_slopes(
-            *(
-                gradient.device,
-                weight.dtype,
-                precision,
-                len(weight),
-                group.lanes,
-                1 if group.packed else len(group.blocks),
-            )
-        )
+    n, device, constants = len(gradient), gradient.device, given.constants()
+    found = torch.zeros((n, constants["DIMENSIONS"]), device=device)
+    for group in groups(given.spec):
+        tile = triton_shapes.linear_slopes(device, weight.dtype, precision, len(weight), group.lanes, group.products)
         launch(
             slopes_kernel,
-            (blocks(len(gradient), tile.points),),
-            *(
-                gradient,
-                weight.contiguous(),
-                planes,
-                table,
-                found,
-                len(gradient),
-                len(frequencies),
-                *gradient.stride(),
-                amplitude,
-            ),
+            (blocks(n, tile.points),),
+            *(gradient, weight, given.planes, given.table, found),
+            *(n, len(given.frequencies), *gradient.stride(), given.amplitude),
             **group.constants(),
             **constants,
             HIDDEN=len(weight),
-            FEATURES=spec.columns,
+            FEATURES=given.spec.columns,
             PRECISION=precision,
-            POINTS=tile.points,
-            COLUMNS=tile.columns,
-            SCALES=tile.scales,
-            warps=tile.warps,
-            stages=tile.stages,
-            registers=triton_shapes.registers(planes.device, many=precision == "ieee"),
+            **tile.constants(),
+            registers=triton_shapes.registers(device, many=precision == "ieee"),
         )
     return found

@@ -13,7 +13,7 @@ from torch import Tensor
 from locenc.kernels import triton_shapes
 from locenc.kernels.triton_groups import groups
 from locenc.kernels.triton_launch import blocks, input_precision, launch
-from locenc.kernels.triton_plan import Plan
+from locenc.kernels.triton_operands import Operands
 from locenc.kernels.triton_products import evaluate_group, features, packed_columns, packed_features
 from locenc.kernels.triton_waves import load_points
 from locenc.kernels.triton_weights import partial, reduce, split
@@ -127,31 +127,26 @@ def weights_kernel(
     store_block(start, 3, d, rows, lanes, BLOCKS, PACKED, HIDDEN, FEATURES)
 
 
-def gradient(
-    given: Tensor, planes: Tensor, table: Tensor, frequencies: Tensor, spec: Plan, amplitude: float, weight: Tensor
-) -> Tensor:
-    """Gradient by the weight, in its dtype, of the gradient ``given`` (N, H) of what the features are multiplied to."""
+def gradient(behind: Tensor, given: Operands, weight: Tensor) -> Tensor:
+    """Gradient by the weight, in its dtype, from that ``behind``, ``(N, H)``, of what features are multiplied to."""
     precision = input_precision(weight.dtype)
-    count, part = split(len(given), triton_shapes.PART, weight.numel())
+    count, part = split(len(behind), triton_shapes.PART, weight.numel())
     sums = partial(count, weight)
-    for group in groups(spec):
+    for group in groups(given.spec):
         tile = triton_shapes.linear_weights(
-            given.device, weight.dtype, precision, len(weight), group.lanes, group.products
+            behind.device, weight.dtype, precision, len(weight), group.lanes, group.products
         )
         launch(
             weights_kernel,
             (blocks(len(weight), tile.columns) * group.firsts, blocks(group.lanes, tile.scales), count),
-            *(given, planes, table, sums, len(given), len(frequencies), *given.stride(), part, amplitude),
+            *(behind, given.planes, given.table, sums),
+            *(len(behind), len(given.frequencies), *behind.stride(), part, given.amplitude),
             **group.constants(),
-            **spec.constants(frequencies),
-            SCALED=amplitude != 1,
+            **given.constants(),
+            SCALED=given.amplitude != 1,
             HIDDEN=len(weight),
-            FEATURES=spec.columns,
+            FEATURES=given.spec.columns,
             PRECISION=precision,
-            POINTS=tile.points,
-            COLUMNS=tile.columns,
-            SCALES=tile.scales,
-            warps=tile.warps,
-            stages=tile.stages,
+            **tile.constants(),
         )
     return reduce(sums, weight.dtype)

@@ -418,6 +418,28 @@ def test_tensors_on_other_devices_are_refused(place: str) -> None:
         kernels.sinusoids_linear(case.lonlat, values["frequencies"], *case.waves[1:], *layer)
 
 
+@pytest.mark.parametrize("place", ["weight", "bias", "features"])
+def test_mixed_dtypes_are_refused(place: str) -> None:
+    """As by torch's own products; coordinates alone may be float32 or float64 whatever the rest is."""
+    case = Case(arguments("sphereC 17"))
+    weight, bias, dtype = case.weight, case.bias, torch.float32
+    if place == "features":
+        dtype, message = torch.float16, "fused layer are torch.float16, but its weight is torch.float32"
+    else:
+        message = rf"its {place} is torch.float16: convert it, {place}.to\(torch.float32\)"
+        weight, bias = (
+            value.half() if name == place else value for name, value in (("weight", weight), ("bias", bias))
+        )
+    layer = weight, bias, *case.activation, dtype
+    with locenc.backend("triton"), pytest.raises(TypeError, match=message):
+        kernels.sinusoids_linear(case.lonlat, *case.waves, *layer)
+    with locenc.backend("reference"), pytest.raises(RuntimeError, match="dtype"):
+        kernels.sinusoids_linear(case.lonlat, *case.waves, *layer)
+    with locenc.backend("triton"):
+        result = kernels.sinusoids_linear(case.lonlat.float(), *case.waves, case.weight, *case.arguments[4:])
+    check(result, case.exact()[0], 1e-4)
+
+
 def test_second_derivatives_are_the_references() -> None:
     case = Case(arguments("sphereC 1"), hidden=5, rows=4, activation="sine")
 
