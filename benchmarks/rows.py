@@ -29,7 +29,7 @@ from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
 
 SIZES = {"1e5": 100_000, "1e6": 1_000_000, "1e7": 10_000_000}
 QUICK = {"2e3": 2_000}
-FEATURES, CLASSES, BLOCK = 64, 100, 100_000
+FEATURES, CLASSES, BLOCK, LABELS = 64, 100, 100_000, 5_000
 ENCODER = Encoder(name="space2vec-grid", dim=64)
 ROLES = np.array(["test", "val", *["train"] * 6, *["pool"] * 2])
 
@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> Report:
             for stage in STAGES:
                 found = _run(stage, folder, given.threads)
                 report.keep(f"{stage} {name}", found._asdict())
+                print(f"{stage}, {count:,} rows: {found}", file=sys.stderr, flush=True)
                 grown = found.anonymous - found.before
                 rows.append((stage, count, grown / 1e6, grown / count, found.resident / 1e6, found.seconds))
     heads = ("stage", "rows", "anonymous, MB", "bytes a row", "all resident, MB", "seconds")
@@ -113,7 +114,8 @@ def _pretrain(folder: Path) -> None:
 
 def _finetune(folder: Path) -> None:
     recipe = Finetune(folder / "data" / "table.parquet", folder / "tuned", "species", pretrained=folder / "run")
-    finetune(dataclasses.replace(recipe, steps=20, label_ratio=0.01, device="cpu"), progress=False)
+    ratio = min(1.0, LABELS / len(np.load(folder / "given.npy", mmap_mode="r")))
+    finetune(dataclasses.replace(recipe, steps=20, label_ratio=ratio, device="cpu"), progress=False)
 
 
 def _evaluate(folder: Path) -> None:

@@ -12,6 +12,7 @@ from locenc_csp.datasets.text import ROWS, Text
 
 __all__ = [
     "DELIMITERS",
+    "MOST_CODES",
     "PARQUET",
     "Collector",
     "Numbers",
@@ -29,6 +30,8 @@ PARQUET = (".parquet", ".geoparquet", ".pq")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 BUFFER = 2**20  # bytes of each column that are read at once
 MOST_CODES = 2**16
+"""Different values of a column of text up to which each is held once."""
+
 Column = NDArray[Any] | Text
 
 
@@ -145,7 +148,7 @@ def collector(kind: Any, count: int) -> Collector | None:
     if arrow.types.is_dictionary(kind):
         kind = kind.value_type
     if kind in _text_types(arrow):
-        return Words(count)
+        return Words(count, MOST_CODES)
     return Numbers(count) if is_number(kind) else None
 
 
@@ -204,7 +207,7 @@ class Words:
         At most 65,536; at 0 each row has its own value from the start.
     """
 
-    def __init__(self, count: int, most: int = MOST_CODES) -> None:
+    def __init__(self, count: int, most: int) -> None:
         self._place: dict[str, int] = {}
         self._codes: NDArray[np.uint16] | None = np.empty(count, np.uint16) if most else None
         self._values = np.empty(0 if most else count, np.bytes_)

@@ -11,6 +11,7 @@ from locenc._extras import require
 from locenc._names import unknown
 from locenc_csp.datasets.arrow_files import (
     DELIMITERS,
+    MOST_CODES,
     PARQUET,
     Collector,
     Numbers,
@@ -148,4 +149,4 @@ def _numbers_of_rows(count: int) -> Text:
 def _column(kind: Any, count: int) -> Collector | None:
     """What takes a further column; dates and times as text."""
     types = require("pyarrow", extra="csp").types
-    return Words(count) if types.is_temporal(kind) else collector(kind, count)
+    return Words(count, MOST_CODES) if types.is_temporal(kind) else collector(kind, count)

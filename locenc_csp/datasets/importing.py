@@ -182,7 +182,7 @@ def import_table(recipe: ImportTable) -> Imported:
 def _with_roles(table: PlaceTable, recipe: ImportTable) -> PlaceTable:
     """The table with a column ``split``: the one that was named, or a new one."""
     if recipe.split is not None:
-        table.split(recipe.split)  # says what is wrong with it
+        table.has_role(recipe.split, "train")  # says what is wrong with it
         return table if recipe.split == "split" else table.with_column("split", table.columns.held[recipe.split])
     if recipe.make_split == "random":
         roles = random_split(len(table), recipe.seed)

@@ -162,6 +162,9 @@ class _Columns(Mapping[str, NDArray[Any]]):
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.held[name][:]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.held  # Mapping's own would make the array
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.held)
 

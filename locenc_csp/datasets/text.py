@@ -42,7 +42,10 @@ class Text:
         """Some rows, or all of them (``[:]``), as NumPy text."""
         if self.codes is None:
             return decoded(self.values[rows])
-        text: NDArray[np.str_] = decoded(self.values)[self.codes[rows]]
+        codes = self.codes[rows]
+        if len(codes) < len(self.values):
+            return decoded(self.values[codes])
+        text: NDArray[np.str_] = decoded(self.values)[codes]
         return text
 
     @property
