@@ -14,7 +14,7 @@ from locenc_csp.features import open_features
 from locenc_csp.finetuned import SCORES
 from locenc_csp.finetuning import make_task
 from locenc_csp.image_classifier import train_image_classifier
-from locenc_csp.pretraining import unlabelled_rows
+from locenc_csp.pretraining_data import unlabelled_rows
 from locenc_csp.ranking import ranks, scores_of_ranks
 from locenc_csp.recipes import Finetune
 from locenc_csp.search import nearest_neighbour

@@ -105,7 +105,7 @@ def _draw(recipe: Demo, encoder: Path) -> Path:
     import locenc
     from locenc import maps
     from locenc_csp.datasets.sources import KOEPPEN, KOEPPEN_ZONES, read_image
-    from locenc_csp.pretraining import build_encoder
+    from locenc_csp.pretraining_model import build_encoder
 
     zones = read_image(KOEPPEN).astype("int16")
     zones[zones == KOEPPEN_ZONES.index("Ocean") + 1] = -1  # no class

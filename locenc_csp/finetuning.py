@@ -19,7 +19,8 @@ from locenc_csp.datasets.splits import stratified_subset
 from locenc_csp.datasets.table import Labels, PlaceTable, read_table
 from locenc_csp.finetuned import RESULT, SCORES, head_kind, load_finetuned, save_head, versions
 from locenc_csp.loop import first_difference
-from locenc_csp.pretraining import ENCODER, build_encoder
+from locenc_csp.pretraining import ENCODER
+from locenc_csp.pretraining_model import build_encoder
 from locenc_csp.recipes import Finetune
 
 _DEFAULTS = json.loads(

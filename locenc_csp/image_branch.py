@@ -14,7 +14,7 @@ from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.features import open_features
 from locenc_csp.finetuning import Task
 from locenc_csp.image_classifier import train_image_classifier
-from locenc_csp.pretraining import unlabelled_rows
+from locenc_csp.pretraining_data import unlabelled_rows
 from locenc_csp.recipes import Evaluate
 
 Probabilities = NDArray[np.floating[Any]]

@@ -34,7 +34,7 @@ class Objective:
         What divides the cosines, > 0; one number, or one per term: ``dict(B=20, L=1)``. A term not named
         keeps its default: the preset's, else 0.1 for MC (which served B, L and D well on satellite patches),
         1 for NCE (the paper's form), 0.07 for CLIP and GEOCLIP, 0.1 for SIGLIP. MSE has none. On those patches 0.1 was
-        better for NCE too, and `locenc_csp.pretraining` takes it for both forms. `locenc_csp.LearnedTemperature`
+        better for NCE too, and `locenc_csp.pretrain` takes it for both forms. `locenc_csp.LearnedTemperature`
         learns them.
     weight : float or dict, optional
         Factor of each term, >= 0; the default is the preset's, else 1. A term of weight 0 is not computed
