@@ -3,14 +3,13 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
 
 from locenc._extras import require
 from locenc._names import check_count
-from locenc.coords import as_lonlat, equal_earth
-from locenc.data import coastline
-from locenc.maps.page import COAST, GRATICULE, INK, SEA
+from locenc.coords import as_lonlat
+from locenc.maps.page import GRATICULE, INK
+from locenc_csp.world_map import draw_world, map_edge, outline, project
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,7 +140,7 @@ def plot_accuracy(
         raise ValueError("expected at least one place to draw, got none")
     colours = require("matplotlib.colors", extra="csp")
     panel_width = (WIDTH - 2 * MARGIN - GAP) / 2
-    across, upward = np.ptp(_edge(), axis=0)
+    across, upward = np.ptp(map_edge(), axis=0)
     map_height = panel_width * upward / across
     height = TITLE + map_height + LEGEND + FOOT
     figure: Figure = require("matplotlib.figure", extra="csp").Figure((WIDTH, height), facecolor="white", layout="none")
@@ -187,50 +186,12 @@ def plot_accuracy(
 
 
 def _draw_cells(panel: Any, bounds: Floats, values: Any, colour_map: str, norm: Any) -> Any:
-    """Draw coloured cells between the sea and the coastlines; return what a colour bar is made from."""
-    collections = require("matplotlib.collections", extra="csp")
+    """Draw coloured cells on a map of the world; return what a colour bar is made from."""
     colours = require("matplotlib", extra="csp").colormaps[colour_map].with_extremes(bad=FEW)
-    panel.set_axis_off()
-    edge = _edge()
-    sea = require("matplotlib.patches", extra="csp").Polygon(edge, facecolor=SEA, edgecolor="none")
-    panel.add_patch(sea)
-    cells = collections.PolyCollection(
-        [_project(_outline(*cell)) for cell in bounds], cmap=colours, norm=norm, edgecolors=GRATICULE, linewidths=0.25
+    outlines = [project(outline(*cell)) for cell in bounds]
+    cells = require("matplotlib.collections", extra="csp").PolyCollection(
+        outlines, cmap=colours, norm=norm, edgecolors=GRATICULE, linewidths=0.25
     )
     cells.set_array(values)
-    coast = [_project(ring) for ring in coastline()]
-    for part in (
-        collections.LineCollection(_graticule(), colors=GRATICULE, linewidths=0.4, zorder=2),
-        cells,
-        collections.LineCollection(coast, colors=COAST, linewidths=0.45, zorder=4),
-    ):
-        panel.add_collection(part)
-        part.set_clip_path(sea)
-    cells.set_zorder(3)
-    panel.plot(*np.append(edge, edge[:1], 0).T, color=COAST, linewidth=0.7, zorder=5, clip_on=False)
-    (west, south), (east, north) = edge.min(0), edge.max(0)
-    panel.set(xlim=(west, east), ylim=(south, north))
+    draw_world(panel, cells)
     return cells
-
-
-def _outline(west: float, south: float, east: float, north: float) -> Floats:
-    """Edge of a cell in degrees; meridians are curves on the map."""
-    up = np.linspace(south, north, max(2, int(north - south) + 1))
-    sides = [np.column_stack([np.full_like(up, lon), lat]) for lon, lat in ((west, up), (east, up[::-1]))]
-    return np.concatenate(sides)
-
-
-def _edge() -> Floats:
-    return _project(_outline(-180.0, -90.0, 180.0, 90.0))
-
-
-def _graticule() -> list[Floats]:
-    lat = np.linspace(-90, 90, 181)
-    meridians = [np.column_stack([np.full_like(lat, lon), lat]) for lon in range(-120, 180, 60)]
-    parallels = [np.array([(-180.0, each), (180.0, each)]) for each in range(-60, 90, 30)]
-    return [_project(line) for line in (*meridians, *parallels)]
-
-
-def _project(lonlat: ArrayLike) -> Floats:
-    points: Floats = equal_earth(torch.tensor(np.asarray(lonlat))).numpy()
-    return points
