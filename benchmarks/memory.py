@@ -90,11 +90,16 @@ class Watch:
         seconds = time.perf_counter() - self._start
         self._over.set()
         self._thread.join()
+        self.look()
         self.found = Found(self._before, self._most, status("VmHWM"), seconds)
+
+    def look(self) -> None:
+        """Look once more, now."""
+        self._most = max(self._most, status("RssAnon"))
 
     def _look(self) -> None:
         while not self._over.wait(0.002):
-            self._most = max(self._most, status("RssAnon"))
+            self.look()
 
 
 def status(name: str) -> int:

@@ -1,8 +1,8 @@
 """Memory of the trainer by the number of rows: import, pre-training, fine-tuning and evaluation of a made-up table.
 
-The table has ids, places, a label, roles and a file name that differs in each row; its image features lie in a file, 256
-bytes a row. Each stage runs in a process of its own, which watches its anonymous memory (pages of mapped files are not
-in it: the system takes them back as it needs them).
+The table has ids, places, a label, roles and a file name that differs in each row; its image features lie in a file,
+256 bytes a row. Each stage runs in a process of its own, which watches its anonymous memory (pages of mapped files are
+not in it: the system takes them back as it needs them).
 """
 
 import dataclasses

@@ -15,7 +15,7 @@ import torch
 
 sys.path.append(str(Path(__file__).resolve().parent.parent))  # benchmarks is not installed
 
-from benchmarks import csp_step, encoders, errors, latency, memory, official_csp, peers, report, timing
+from benchmarks import csp_step, encoders, errors, latency, memory, official_csp, peers, report, rows, timing
 from benchmarks.cases import Cases
 from benchmarks.correct import WrongResultError, check
 from benchmarks.exact import EXACT
@@ -211,6 +211,16 @@ def test_memory_of_a_process() -> None:
     assert seconds > 0
 
 
+def test_anonymous_memory_is_watched() -> None:
+    with memory.Watch() as watch:
+        kept = bytearray(b"1") * 60_000_000
+        watch.look()
+    found = watch.found
+    assert 50e6 < found.anonymous - found.before < 120e6
+    assert found.resident >= len(kept)
+    assert found.seconds > 0
+
+
 # Commands
 
 
@@ -246,6 +256,15 @@ def test_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[s
         "| memory of the objective at 512, share of the official one | ≤ 0.167 | 0.167 | met |"
         in capsys.readouterr().out
     )
+
+
+def test_rows(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(rows, "_run", lambda stage, folder, threads: memory.Found(1_000_000, 3_000_000, 9_000_000, 2.0))
+    made = rows.main(["--quick"])
+    assert [row[:5] for row in made.tables[0].rows] == [
+        (stage, "2,000", "2", "1,000", "9") for stage in ("import", "pretrain", "finetune", "evaluate")
+    ]
+    assert "| import | 2,000 | 2 | 1,000 | 9 | 2 |" in capsys.readouterr().out
 
 
 def test_options(capsys: pytest.CaptureFixture[str]) -> None:
