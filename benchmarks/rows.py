@@ -23,9 +23,8 @@ from benchmarks.report import Report
 from locenc_csp.datasets.importing import import_table
 from locenc_csp.evaluating import evaluate
 from locenc_csp.finetuning import finetune
-from locenc_csp.import_recipes import ImportTable
 from locenc_csp.pretraining import pretrain
-from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
+from locenc_csp.recipes import Encoder, Evaluate, Finetune, ImportTable, Pretrain, Schedule
 
 SIZES = {"1e5": 100_000, "1e6": 1_000_000, "1e7": 10_000_000}
 QUICK = {"2e3": 2_000}

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from locenc_csp.import_recipes import Import, ImportTable
-from locenc_csp.recipes import Data, Demo, Evaluate, Features, Finetune, Pretrain, Table
+from locenc_csp.recipes import Data, Demo, Evaluate, Features, Finetune, Import, ImportTable, Pretrain, Table
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "data": Data,
@@ -76,12 +75,13 @@ def _features(recipe: Features) -> None:
 
 
 def _pretrain(recipe: Pretrain) -> None:
-    from locenc_csp.joining import is_first
+    from locenc_csp.joining import end_if_several, is_first
     from locenc_csp.pretraining import pretrain
 
     encoder = pretrain(recipe)
     if is_first():
         print(f"encoder: {encoder}")
+    end_if_several()
 
 
 def _finetune(recipe: Finetune) -> None:

@@ -23,7 +23,7 @@ from locenc_csp.datasets.splits import label_gap_split, random_split
 from locenc_csp.datasets.store import Imported, Probabilities, fingerprint, hold_out, store
 from locenc_csp.datasets.table import SPLITS, PlaceTable
 from locenc_csp.datasets.text import compare, row_blocks
-from locenc_csp.import_recipes import Import, ImportTable
+from locenc_csp.recipes import Import, ImportTable
 
 __all__ = ["import_published", "import_table"]
 

@@ -15,7 +15,7 @@ from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.datasets.published import PUBLISHED
 from locenc_csp.datasets.table import read_table
 from locenc_csp.features import copy_features, open_features
-from locenc_csp.import_recipes import Import
+from locenc_csp.recipes import Import
 
 TRAIN, VAL, TEST = (files.COUNTS[part] for part in ("train", "val", "test"))
 

@@ -18,7 +18,7 @@ from locenc_csp.datasets.importing import import_table
 from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.datasets.table import read_table
 from locenc_csp.features import open_features
-from locenc_csp.import_recipes import ImportTable
+from locenc_csp.recipes import ImportTable
 
 CSV = """key,longitude,latitude,species,count,seen,extra
 a,2.35,48.86,wren,3,2020-05-01,

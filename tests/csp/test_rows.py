@@ -29,8 +29,8 @@ from locenc_csp.datasets.text import Text, write_texts
 from locenc_csp.datasets.text import compare as compare_texts
 from locenc_csp.evaluation import choose_weights, multiply_prior
 from locenc_csp.finetuning import Task
-from locenc_csp.import_recipes import ImportTable
 from locenc_csp.ranking import ranks
+from locenc_csp.recipes import ImportTable
 
 WORDS = st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=6), min_size=1, max_size=30)
 

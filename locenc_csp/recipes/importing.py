@@ -1,10 +1,10 @@
-"""The recipes of the import commands; nothing heavy is imported here."""
+"""Recipes of the import commands."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from locenc_csp.recipes import _check
+from locenc_csp.recipes.checks import check
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Import:
     """Of that choice."""
 
     def __post_init__(self) -> None:
-        _check(self, from_zero=("seed",))
+        check(self, from_zero=("seed",))
         if not 0 <= self.val_share < 1:
             raise ValueError(f"val_share must lie in [0, 1), got {self.val_share!r}")
 
@@ -64,7 +64,7 @@ class ImportTable:
     """Text file with the class of each column of the probabilities, one a line; sorted labels unless given."""
 
     def __post_init__(self) -> None:
-        _check(self, from_zero=("seed",))
+        check(self, from_zero=("seed",))
         if self.probabilities is not None and self.label is None:
             raise ValueError("probabilities need a label: name the column of the labels that they are for")
         if self.feature_ids is not None and self.features is None:
