@@ -88,10 +88,8 @@ def scores(probs: ArrayLike, labels: ArrayLike) -> Scores:
 
     Parameters
     ----------
-    probs : array_like (N, K)
-        Any score per class, higher is better; probabilities or not.
-    labels : array_like (N,) of int
-        True classes, 0 .. K-1.
+    probs, labels
+        As `ranks`.
 
     Returns
     -------
