@@ -6,6 +6,7 @@ there is none, for each number that a thread stores there. From them follows a b
 
 import argparse
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +14,9 @@ import torch
 import triton
 
 from benchmarks.kernel_cases import BUDGETS, SHARED, Case, every, few
-from benchmarks.machine_code import Code, arithmetic, compile_all, compiled, count, key
-from benchmarks.report import Report
-from benchmarks.roofline import CHIPS, TENSOR, Chip, product_share, write_share
+from benchmarks.machine_code import Code, arithmetic, compile_all, compiled, key
+from benchmarks.report import Report, shown
+from benchmarks.roofline import CHIPS, TENSOR, product_share, write_share
 from locenc.kernels.triton_launch import Launch
 
 __all__ = ["compiled", "key", "main"]
@@ -26,11 +27,15 @@ SHARES = {4: 85, 2: 65}
 PEAKS = {"float32": 85, "tf32": 70, "bfloat16": 60}
 
 
+Found = dict[int, list[tuple[Case, Launch, Code]]]
+
+
 def main(arguments: Sequence[str] | None = None) -> Report:
     """Run the command; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compiled", description=__doc__)
     parser.add_argument("--arch", type=int, nargs="+", choices=list(SHARED), default=list(SHARED))
     parser.add_argument("--quick", action="store_true", help="the cases of the tests alone")
+    parser.add_argument("--all", action="store_true", help="list all code, not one case of each kernel")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every number to this file")
     parser.add_argument("--save", action="store_true", help="keep the tables in docs/benchmarks")
     given = parser.parse_args(arguments)
@@ -41,12 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> Report:
     found = {arch: kernels(cases, arch) for arch in given.arch}
     for arch, rows in found.items():
         limits(report, arch, [code for _, _, code in rows])
-    for arch, chip in CHIPS.items():
-        if arch in found:
-            encoding(report, chip, arch, found[arch])
-            layers(report, chip, arch, found[arch])
+    reached = Reached()
     for arch, rows in found.items():
-        table(report, arch, rows)
+        if arch in CHIPS:
+            judge(reached, arch, rows)
+    reached.into(report)
+    encoding(report, found)
+    summary(report, found, every_case=given.all)
     report.settings["seconds"] = time.perf_counter() - begin
     report.finish(path=given.json, save=given.save)
     return report
@@ -60,6 +66,29 @@ def kernels(cases: Sequence[Case], arch: int) -> list[tuple[Case, Launch, Code]]
     return [(*first[own], code) for own, code in codes.items()]
 
 
+class Reached:
+    """Numbers to reach by what is counted: the worst is a target, and those that miss it are listed."""
+
+    def __init__(self) -> None:
+        self.numbers: dict[tuple[str, bool, float, str], list[tuple[float, str]]] = defaultdict(list)
+
+    def add(self, what: str, number: float, case: str, *, bound: float, least: bool, unit: str) -> None:
+        """Add a case's number."""
+        self.numbers[what, least, bound, unit].append((number, case))
+
+    def into(self, report: Report) -> None:
+        """Report the targets, and a table of cases that miss theirs."""
+        missed = []
+        for (what, least, bound, unit), found in self.numbers.items():
+            worst = min(found) if least else max(found)
+            off = [(what, case, number) for number, case in found if (number < bound if least else number > bound)]
+            note = f"{worst[1]}; {len(found) - len(off)} of {len(found)} cases reach it"
+            bounds = {"least": bound} if least else {"most": bound}
+            report.target(what, worst[0], **bounds, unit=unit, note=note)
+            missed += off
+        report.table("Cases that miss a target", ("target", "case", "counted"), missed)
+
+
 def limits(report: Report, arch: int, codes: Sequence[Code]) -> None:
     """What must hold of all code."""
     label = f"{arch / 10:.1f}"
@@ -69,84 +98,79 @@ def limits(report: Report, arch: int, codes: Sequence[Code]) -> None:
     report.target(f"{label}: largest shared memory", largest / 1024, most=SHARED[arch] / 1024, unit="KB")
 
 
-def encoding(report: Report, chip: Chip, arch: int, rows: Sequence[tuple[Case, Launch, Code]]) -> None:
-    """Instructions of what writes features, and how fast these could be written."""
-    lines = []
+def judge(reached: Reached, arch: int, rows: Sequence[tuple[Case, Launch, Code]]) -> None:
+    """What encoders with all scales, and layers, should reach on a chip that is known."""
+    chip, label = CHIPS[arch], f"{arch / 10:.1f}"
     for case, launch, code in rows:
-        dtype = getattr(torch, case.precision, torch.float32)
-        size, kernel = dtype.itemsize, name(launch)
-        share = write_share(code, size, chip)
-        if case.what != "encode" or kernel.partition(".")[0] in ("coordinates", "legendre") or share is None:
-            continue
-        each, calculating = code.body.total() / code.stored(size), arithmetic(code.body) / code.stored(size)
-        lines.append((case.encoder, case.precision, kernel, each, calculating, 100 * share))
         encoder, _, scales = case.encoder.partition(" ")
-        if encoder in BUDGETS and scales == "64":
-            what = f"{arch / 10:.1f}: {case.encoder}, {case.precision}, {kernel}"
+        if case.what == "encode" and encoder in BUDGETS and scales == "64" and writes(launch):
+            size, own = bytes_of(case), f"{case.name}, {name(launch)}"
+            share = 100 * (write_share(code, size, chip) or 0.0)
             if size == 4:
-                report.target(f"{what}: arithmetic instructions a feature", calculating, most=BUDGETS[encoder], unit="")
-            report.target(f"{what}: bound on the write rate's share", 100 * share, least=SHARES[size], unit="%")
-    report.table(
-        f"Encoding on {arch / 10:.1f}",
-        (
-            "encoder",
-            "features",
-            "kernel",
-            "instructions a feature",
-            "arithmetic ones",
-            f"% of the write rate, {chip.name}",
-        ),
-        lines,
-        note="Code that other sizes share is listed once. The last column is a bound, for "
-        f"{chip.multiprocessors} multiprocessors at {chip.clock / 1e9:.4g} GHz and {chip.bandwidth / 1e12:.4g} TB/s: "
-        "writing takes as long as the memory needs, or as the instructions do.",
-    )
+                each, budget = arithmetic(code.body) / code.stored(size), BUDGETS[encoder]
+                what = f"{label}: arithmetic instructions a feature"
+                reached.add(what, each, own, bound=budget, least=False, unit="")
+            what = f"{label}: bound on the write rate's share, {size} bytes a feature"
+            reached.add(what, share, own, bound=SHARES[size], least=True, unit="%")
+        if case.what == "layer" and "PRECISION" in launch.constants:
+            what = f"{label}: bound on the peak's share with a layer, {case.precision}"
+            share = 100 * product_share(code, chip)
+            reached.add(what, share, case.name, bound=PEAKS[case.precision], least=True, unit="%")
 
 
-def layers(report: Report, chip: Chip, arch: int, rows: Sequence[tuple[Case, Launch, Code]]) -> None:
-    """How near to the peak of matrix products the kernels with a layer could come."""
-    lines = []
-    for case, launch, code in rows:
-        if "PRECISION" in launch.constants:
-            share, kernel = 100 * product_share(code, chip), name(launch)
-            tensor, total = count(code.body, TENSOR), code.body.total()
-            lines.append((case.encoder, case.precision, case.width or None, kernel, total, tensor or None, share))
-            if case.what == "layer":
-                what = f"{arch / 10:.1f}: {case.encoder} and a layer of {case.width}, {case.precision}"
-                report.target(f"{what}: bound on the peak's share", share, least=PEAKS[case.precision], unit="%")
-    report.table(
-        f"Products with features on {arch / 10:.1f}",
-        (
-            "encoder",
-            "numbers",
-            "H",
-            "kernel",
-            "instructions in the loop",
-            "of the tensor cores",
-            f"% of the peak, {chip.name}",
-        ),
-        lines,
-        note="The peak is that of the tensor cores for these numbers, of multiply-adds for float32. The last column is "
-        "a bound: it leaves out shared memory and all waiting; cuBLAS itself stays below the peak.",
-    )
+def encoding(report: Report, found: Found) -> None:
+    """Instructions of what writes features, and how fast these could be written, side by side."""
+    lines: dict[tuple[str, str, str], dict[int, tuple[str, str]]] = defaultdict(dict)
+    archs = [arch for arch in found if arch in CHIPS]
+    for arch in archs:
+        for case, launch, code in found[arch]:
+            share = write_share(code, bytes_of(case), CHIPS[arch])
+            if case.what == "encode" and writes(launch) and share is not None:
+                each = code.body.total() / code.stored(bytes_of(case))
+                numbers = f"{shown(each)} ({shown(arithmetic(code.body) / code.stored(bytes_of(case)))})"
+                lines[case.encoder, case.precision, name(launch)].setdefault(arch, (numbers, shown(100 * share)))
+    heads = [f"{what}, {CHIPS[arch].name}" for arch in archs for what in ("instructions", "% of the write rate")]
+    rows = [(*own, *(cell for arch in archs for cell in by.get(arch, ("–", "–")))) for own, by in lines.items()]
+    note = "Instructions a feature, and of these the arithmetic ones. Code that other sizes share is listed once. The "
+    note += "share is a bound: writing takes as long as the memory needs, or as the instructions do."
+    report.table("Encoding", ("encoder", "features", "kernel", *heads), rows, note=note)
 
 
-def table(report: Report, arch: int, rows: Sequence[tuple[Case, Launch, Code]]) -> None:
-    """Everything."""
-    heads = ("first needed by", "kernel", "registers", "stack", "shared", "instructions", "in the loop", "tensor")
-    lines = []
-    for case, launch, code in rows:
-        widest = max(code.stores, default=0)
-        numbers = (code.registers, code.stack, code.shared, code.instructions.total())
-        loop = code.body.total() if code.loops else None
-        lines.append((case.name, name(launch), *numbers, loop, code.count(TENSOR) or None, widest, launch.warps))
-    report.table(
-        f"All code on {arch / 10:.1f}",
-        (*heads, "widest store", "warps"),
-        lines,
-        note="Registers of a thread; bytes of stack of a thread and of shared memory of a program; the loop is the "
-        "longest of the innermost ones; tensor: HMMA and HGMMA instructions; widest store to memory in bytes.",
-    )
+def summary(report: Report, found: Found, *, every_case: bool) -> None:
+    """Registers, memory and instructions on each architecture: of the first case of each kernel, or of all."""
+    lines: dict[tuple[str, str, int], dict[int, tuple[str, ...]]] = defaultdict(dict)
+    seen: Counter[tuple[int, Case, str]] = Counter()
+    first: dict[tuple[str, str], str] = {}
+    for arch, rows in found.items():
+        for case, launch, code in rows:
+            kernel, precision = name(launch), launch.constants.get("PRECISION") and case.precision
+            seen[arch, case, kernel] += 1
+            number = seen[arch, case, kernel]
+            if not every_case and (number > 1 or first.setdefault((kernel, str(precision)), case.name) != case.name):
+                continue
+            loop = code.body.total() if code.loops else code.instructions.total()
+            numbers = (code.registers, code.shared, loop, code.count(TENSOR), max(code.stores, default=0))
+            lines[case.name, kernel, number][arch] = tuple(map(shown, numbers))
+    cells = []
+    for (first_case, kernel, _), by in lines.items():
+        columns = [" / ".join(by[arch][k] if arch in by else "–" for arch in found) for k in range(5)]
+        cells.append((first_case, kernel, *columns))
+    heads = ("first needed by", "kernel", "registers", "shared", "instructions", "tensor", "widest store")
+    note = f"On {', '.join(f'{arch / 10:.1f}' for arch in found)}. Registers of a thread; bytes of shared memory of a "
+    note += "program; instructions of the longest innermost loop, or of all code where there is none; HMMA and HGMMA "
+    note += "instructions; bytes of the widest store to memory. –: code that stands elsewhere in the list."
+    report.table("All code" if every_case else "Kernels", heads, cells, note=note)
+
+
+def writes(launch: Launch) -> bool:
+    """Whether a launch of an encoder makes its features, not what these are made of."""
+    return name(launch).partition(".")[0] not in ("coordinates", "legendre", "scores")
+
+
+def bytes_of(case: Case) -> int:
+    """Bytes of a case's feature."""
+    dtype: torch.dtype = getattr(torch, case.precision, torch.float32)
+    return dtype.itemsize
 
 
 def name(launch: Launch) -> str:
