@@ -15,10 +15,11 @@ from locenc import LocationEncoder
 from locenc._devices import home
 from locenc_csp import negatives
 from locenc_csp.balance import Balance
+from locenc_csp.checkpoints import CHECKPOINT
 from locenc_csp.early_stop import EarlyStop
 from locenc_csp.finetuned import location_classes
 from locenc_csp.heads import HEADS, Head, Predictor
-from locenc_csp.loop import CHECKPOINT, fit
+from locenc_csp.loop import fit
 from locenc_csp.neighbour_head import NeighbourHead
 from locenc_csp.optimisers import Group
 from locenc_csp.probes import linear_probe

@@ -4,28 +4,23 @@ Every random number of a run is drawn from generators keyed by (seed, epoch) or 
 killed and started again continues exactly: on the CPU it ends in the same bits.
 """
 
-import io
-import json
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from locenc._files import explained, write_bytes, write_text
 from locenc_csp.balance import Balance
+from locenc_csp.batches import Plan, key
+from locenc_csp.checkpoints import Checkpoint
 from locenc_csp.early_stop import EarlyStop
 from locenc_csp.losses import Losses, numbers
+from locenc_csp.metrics_log import MetricsLog
 from locenc_csp.optimisers import Group, make_optimiser, make_rate
 from locenc_csp.processes import ALONE, Ranks
 from locenc_csp.recipes import Schedule
-
-CHECKPOINT, METRICS = "checkpoint.pt", "metrics.jsonl"
 
 #: Row numbers of a batch and the step's generator, to the loss and its terms.
 Step = Callable[[Tensor, torch.Generator], tuple[Tensor, Mapping[str, Tensor]]]
@@ -100,15 +95,15 @@ def fit(
         folder, progress = None, False
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     device = parameters[0].device
-    plan = _Plan(rows.to(device), schedule, balance)
+    plan = Plan(rows.to(device), schedule, balance)
     optimiser = make_optimiser(model, schedule, groups)
     rate = make_rate(optimiser, schedule, num_steps=plan.num_steps, steps_per_epoch=plan.steps_per_epoch)
     kept = {"model": model, "optimiser": optimiser, "rate": rate}
     if early_stop is not None:
         kept["early_stop"] = early_stop
-    state = _Checkpoint(folder, kept, dict(fingerprint or {}))
+    state = Checkpoint(folder, kept, dict(fingerprint or {}))
     start = state.load(ranks)
-    log, losses = _Metrics(folder, start), Losses(schedule.log_every)
+    log, losses = MetricsLog(folder, start), Losses(schedule.log_every)
 
     with (
         torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
@@ -118,8 +113,8 @@ def fit(
             for number, batch in plan.batches(start):
                 if early_stop is not None and early_stop.is_over:
                     break
-                torch.manual_seed(_key(schedule.seed, 1, number))
-                loss, terms = step(batch, torch.Generator(device).manual_seed(_key(schedule.seed, 2, number)))
+                torch.manual_seed(key(schedule.seed, 1, number))
+                loss, terms = step(batch, torch.Generator(device).manual_seed(key(schedule.seed, 2, number)))
                 losses.keep(loss)
                 optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -162,148 +157,6 @@ def fit(
         early_stop.restore()
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """Which rows each step takes: a function of seed and step alone."""
-
-    rows: Tensor
-    schedule: Schedule
-    balance: Balance | None = None
-
-    def __post_init__(self) -> None:
-        if len(self.rows) == 0:
-            raise ValueError("no rows to train on: every row was left out by its split, label or location")
-
-    @property
-    def batch_size(self) -> int:
-        return min(self.schedule.batch_size, self._rows_per_epoch)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return self._rows_per_epoch // self.batch_size
-
-    @property
-    def _rows_per_epoch(self) -> int:
-        return len(self.rows) if self.balance is None else self.balance.num_rows
-
-    @property
-    def num_steps(self) -> int:
-        return self.schedule.steps or self.schedule.epochs * self.steps_per_epoch
-
-    def batches(self, start: int) -> Iterator[tuple[int, Tensor]]:
-        order, drawn = torch.empty(0, dtype=torch.int64), -1
-        for number in range(start, self.num_steps):
-            epoch, place = divmod(number, self.steps_per_epoch)
-            if epoch != drawn:
-                generator = torch.Generator().manual_seed(_key(self.schedule.seed, 0, epoch))
-                shuffled = torch.randperm(len(self.rows), generator=generator)  # on the CPU: the same for all devices
-                if self.balance is not None:
-                    shuffled = self.balance.keep(shuffled)
-                order, drawn = self.rows[shuffled.to(self.rows.device)], epoch
-            yield number, order[place * self.batch_size : (place + 1) * self.batch_size]
-
-
-class _Checkpoint:
-    """The state of a run on disk, replaced atomically."""
-
-    def __init__(self, folder: Path | None, parts: dict[str, Any], fingerprint: Any) -> None:
-        self.path = None if folder is None else folder / CHECKPOINT
-        self.parts = parts
-        self.fingerprint = json.loads(json.dumps(fingerprint, default=str))
-        self.saved = 0
-
-    def save(self, step: int) -> None:
-        if self.path is None:
-            return
-        states = {name: part.state_dict() for name, part in self.parts.items()}
-        content = {"step": step, "fingerprint": json.dumps(self.fingerprint), **states}
-        buffer = io.BytesIO()  # torch's own writer turns a full disk into an error that names no file
-        torch.save(content, buffer)
-        write_bytes(self.path, buffer.getvalue())
-        self.saved = step
-
-    def load(self, ranks: Ranks) -> int:
-        """Continue from the first rank's file, if there is one: the number of steps done."""
-        content = ranks.from_first(self._read())
-        if content is None:
-            return 0
-        for name, part in self.parts.items():
-            part.load_state_dict(content[name])
-        self.saved = int(content["step"])
-        return self.saved
-
-    def _read(self) -> dict[str, Any] | None:
-        if self.path is None or not self.path.exists():
-            return None
-        content = read_checkpoint(self.path)
-        there = json.loads(content["fingerprint"])
-        if (difference := first_difference(there, self.fingerprint)) is not None:
-            raise ValueError(
-                f"{self.path} belongs to another run: {difference}. Choose another output folder, or delete "
-                f"{self.path.parent}"
-            )
-        return content
-
-    def where(self) -> str:
-        return "the start" if self.path is None or not self.saved else f"step {self.saved} ({self.path})"
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint of `fit`.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is none.
-    ValueError
-        If the file is damaged or holds something else.
-    """
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}: expected the {CHECKPOINT} of a pre-training run")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"step", "fingerprint", "model"} - set(content)
-    except Exception as error:  # torch raises many types for a damaged file
-        raise ValueError(f"{path} is damaged or cut short ({error!s:.200}); delete it to start over") from error
-    if missing:
-        raise ValueError(f"{path} is no checkpoint of this trainer: it lacks {', '.join(sorted(missing))}")
-    return dict(content)
-
-
-class _Metrics:
-    """metrics.jsonl: one line of numbers each; lines past the checkpoint are dropped when a run is continued."""
-
-    def __init__(self, folder: Path | None, start: int) -> None:
-        self.path = None if folder is None else folder / METRICS
-        self.clock, self.step = time.perf_counter(), start
-        if self.path is not None:
-            kept = [line for line in self._lines() if line["step"] <= start]
-            write_text(self.path, "".join(json.dumps(line) + "\n" for line in kept))
-
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        if self.path is None or not self.path.exists():
-            return
-        for text in self.path.read_text(encoding="utf-8").splitlines():
-            try:
-                yield json.loads(text)
-            except ValueError:  # a line that a kill cut short
-                return
-
-    def rate(self, step: int, batch_size: int) -> float:
-        now = time.perf_counter()
-        seconds, steps = now - self.clock, step - self.step
-        self.clock, self.step = now, step
-        return round(steps * batch_size / max(seconds, 1e-9), 1)
-
-    def write(self, step: int, **values: float) -> None:
-        if self.path is not None:
-            try:
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps({"step": step, **values}) + "\n")
-            except OSError as error:
-                raise explained(error, self.path, "The last checkpoint is whole") from error
-
-
 def _in_eval_mode(model: nn.Module, validate: Validate) -> dict[str, float]:
     training = {module: module.training for module in model.modules()}
     model.eval()
@@ -313,23 +166,3 @@ def _in_eval_mode(model: nn.Module, validate: Validate) -> dict[str, float]:
     finally:
         for module, mode in training.items():
             module.training = mode
-
-
-def _key(seed: int, stream: int, number: int) -> int:
-    """Make an independent 63-bit seed for each (seed, stream, number)."""
-    return int(np.random.SeedSequence([seed, stream, number]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-
-
-def first_difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str | None:
-    """Say how the settings of a run on disk differ from those of the present one; None where they are equal.
-
-    A setting that is absent is one that was not given, None: runs of before an option existed go on.
-    """
-    for key in sorted({*there, *here}):
-        old, new = there.get(key), here.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            if (inner := first_difference(old, new, f"{prefix}{key}.")) is not None:
-                return inner
-        elif old != new:
-            return f"{prefix}{key} was {old!r}, now {new!r}"
-    return None

@@ -14,12 +14,13 @@ from locenc._devices import resolve
 from locenc._files import only_one, write_text
 from locenc_csp import negatives
 from locenc_csp._hashes import file_hash
+from locenc_csp.checkpoints import CHECKPOINT, read_checkpoint
 from locenc_csp.criterion import Criterion
 from locenc_csp.dual_encoder import DualEncoder
 from locenc_csp.jitter import jitter
 from locenc_csp.joining import joined
 from locenc_csp.joint_images import ImageBranch, save_network
-from locenc_csp.loop import CHECKPOINT, Step, fit, read_checkpoint
+from locenc_csp.loop import Step, fit
 from locenc_csp.optimisers import Group
 from locenc_csp.pretraining_data import image_reader, images_and_checksum, make_balance, needed_table, pairs, shuffled
 from locenc_csp.pretraining_model import build_criterion, build_model

@@ -151,7 +151,7 @@ def _begin(place: Workplace, cell: Cell) -> float:
     ValueError
         If it holds a cell of other settings: its numbers would be taken for this one's.
     """
-    from locenc_csp.loop import first_difference
+    from locenc_csp.checkpoints import first_difference
 
     path = place.folder(cell) / NOTE
     if not path.is_file():

@@ -6,8 +6,8 @@ from pathlib import Path
 from locenc._files import read_json, write_text
 from locenc_csp._hashes import file_hash
 from locenc_csp._machine import machine
+from locenc_csp.checkpoints import first_difference
 from locenc_csp.finetuned import versions
-from locenc_csp.loop import first_difference
 
 
 def check_study(out: Path, *, seed: int, table: Path, features: Path) -> None:

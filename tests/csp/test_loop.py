@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from locenc_csp.loop import CHECKPOINT, METRICS, fit, read_checkpoint
+from locenc_csp.checkpoints import CHECKPOINT, read_checkpoint
+from locenc_csp.loop import fit
+from locenc_csp.metrics_log import METRICS
 from locenc_csp.recipes import Schedule
 
 SCHEDULE = Schedule(epochs=3, batch_size=8, lr=1e-2, save_every=5, log_every=2)
