@@ -26,7 +26,7 @@ from benchmarks.command import options
 from benchmarks.report import Report
 from locenc_csp import CoordinateQueue, DualEncoder, LearnedTemperature, Objective, Schedule
 from locenc_csp.criterion import Criterion
-from locenc_csp.joining import joined
+from locenc_csp.joining import end_if_several, joined
 from locenc_csp.loop import fit
 from locenc_csp.negatives import sphere
 from locenc_csp.pretraining import make_step
@@ -126,6 +126,7 @@ def train(folder: str, cases: Sequence[str], *, batch: int, steps: int, threads:
         }
         if ranks.is_first:
             torch.save(found, Path(folder) / "found.pt")
+    end_if_several()
 
 
 def trained(case: str, dtype: torch.dtype, batch: int, steps: int, ranks: Any) -> Found:

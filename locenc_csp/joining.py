@@ -1,6 +1,7 @@
 """How processes that torchrun started find one another, and how one that fails tells the others why."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
@@ -15,7 +16,7 @@ from torch.distributed.rendezvous import rendezvous
 from locenc._devices import AUTO
 from locenc_csp.processes import ALONE, Ranks
 
-__all__ = ["is_first", "joined"]
+__all__ = ["end_if_several", "is_first", "joined"]
 
 #: What torchrun says to each process that it starts.
 SAID = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -78,6 +79,18 @@ def _meeting_place() -> Any:
 def is_first() -> bool:
     """Say whether this process speaks for all that torchrun started; it does if it was started alone."""
     return os.environ.get("RANK", "0") == "0"
+
+
+def end_if_several() -> None:
+    """End this process at once, with success, if it was started with others and all of its work is done.
+
+    The interpreter's own end is left out: under load it was seen to abort now and then, in threads of libraries
+    ("terminate called without an active exception"), and torchrun ends all other processes when one of them fails.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _backend(device: str, local_rank: int, local_size: int) -> str:

@@ -12,6 +12,7 @@ from PIL import Image
 from torch import distributed
 
 from locenc_csp.datasets.table import PlaceTable, read_table, write_table
+from locenc_csp.joining import end_if_several
 from locenc_csp.pretraining import pretrain
 from locenc_csp.recipes import Encoder, Pretrain, Schedule
 
@@ -98,3 +99,4 @@ def run_all(folder: str, names: str) -> None:
     for name in names.split():
         objective, _, out = name.partition(":")
         pretrain(recipe(Path(folder), objective, out), progress=False)
+    end_if_several()
