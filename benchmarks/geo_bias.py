@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 from benchmarks.command import options
 from benchmarks.report import Report
 from locenc.data import land_mask, sample_raster
-from locenc_csp.geo_bias import GeoBias, relative_information, self_information
+from locenc_csp.geo_bias import GeoBias
+from locenc_csp.geo_bias_relative import relative_information
+from locenc_csp.geo_bias_self import self_information
 
 PLACES, SECONDS = 50_000, 60.0
 CLUSTERS = 300

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from locenc_csp.evaluating import evaluate
     from locenc_csp.evaluation import choose_weights, multiply_prior
     from locenc_csp.finetuning import finetune
-    from locenc_csp.geo_bias import relative_information, self_information
+    from locenc_csp.geo_bias_relative import relative_information
+    from locenc_csp.geo_bias_self import self_information
     from locenc_csp.geolocation import geolocate, within_km
     from locenc_csp.gradient_cache import embed_in_chunks
     from locenc_csp.heads import PresenceHead, SoftmaxHead
+    from locenc_csp.import_recipes import Import, ImportTable
     from locenc_csp.learned_temperature import LearnedTemperature
     from locenc_csp.masks import same_place
     from locenc_csp.neighbour_head import NeighbourHead
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from locenc_csp.pretraining import load_dual_encoder, pretrain
     from locenc_csp.probes import linear_probe
     from locenc_csp.ranking import class_scores, ranks, scores
-    from locenc_csp.recipes import Encoder, Evaluate, Finetune, Import, ImportTable, Pretrain, Schedule
+    from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
     from locenc_csp.search import nearest_neighbour, retrieval
 
 _HOME = {
@@ -37,8 +39,8 @@ _HOME = {
     "Encoder": "recipes",
     "Evaluate": "recipes",
     "Finetune": "recipes",
-    "Import": "recipes",
-    "ImportTable": "recipes",
+    "Import": "import_recipes",
+    "ImportTable": "import_recipes",
     "LearnedTemperature": "learned_temperature",
     "NeighbourHead": "neighbour_head",
     "Objective": "objectives",
@@ -65,12 +67,12 @@ _HOME = {
     "plot_accuracy": "accuracy_map",
     "pretrain": "pretraining",
     "ranks": "ranking",
-    "relative_information": "geo_bias",
+    "relative_information": "geo_bias_relative",
     "reliability": "calibration",
     "retrieval": "search",
     "same_place": "masks",
     "scores": "ranking",
-    "self_information": "geo_bias",
+    "self_information": "geo_bias_self",
     "slds_loss": "presence",
     "ssdl_loss": "presence",
     "temper": "calibration",

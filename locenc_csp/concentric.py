@@ -1,4 +1,4 @@
-"""Moran's sums of real places among a background of concentric rings, for the self-information of `geo_bias`.
+"""Moran's sums of real places among a background of concentric rings, for `self_information`.
 
 A neighbourhood is a cap of radius ρ around its centre, with n real places in it, each with a value, and background
 points of value 0: on ring i = 1, 2, .. L at the angle i h from the centre, ⌈2πi⌉ of them at equal azimuths, the first

@@ -146,7 +146,8 @@ def _calibration(found: Calibration | None) -> dict[str, Any] | None:
 
 def _geo_bias(recipe: Evaluate, rank: Rows, task: Task, table: PlaceTable) -> dict[str, Any]:
     """Self-information and relative information of hits, for the test rows with a location."""
-    from locenc_csp.geo_bias import relative_information, self_information
+    from locenc_csp.geo_bias_relative import relative_information
+    from locenc_csp.geo_bias_self import self_information
 
     known = (rank > 0) & table.has_location[task.test]
     lonlat, hits = table.lonlat[task.test[known]], rank[known] == 1

@@ -15,7 +15,8 @@ from locenc_csp.evaluating import evaluate
 from locenc_csp.evaluation import multiply_prior
 from locenc_csp.finetuned import load_finetuned, location_probabilities
 from locenc_csp.finetuning import finetune, make_task
-from locenc_csp.geo_bias import relative_information, self_information
+from locenc_csp.geo_bias_relative import relative_information
+from locenc_csp.geo_bias_self import self_information
 from locenc_csp.ranking import ranks, scores
 from locenc_csp.recipes import Encoder, Evaluate, Finetune
 

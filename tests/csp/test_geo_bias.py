@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from locenc_csp import concentric
-from locenc_csp.geo_bias import relative_information, self_information, surprise
+from locenc_csp.geo_bias_relative import relative_information
+from locenc_csp.geo_bias_self import self_information, surprise
 from locenc_csp.neighbourhoods import local_coordinates, make_places, neighbourhoods, radians
 
 CENTRES = {
