@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from locenc_csp.geolocation import geolocate, within_km
     from locenc_csp.gradient_cache import embed_in_chunks
     from locenc_csp.heads import PresenceHead, SoftmaxHead
-    from locenc_csp.import_recipes import Import, ImportTable
     from locenc_csp.learned_temperature import LearnedTemperature
     from locenc_csp.masks import same_place
     from locenc_csp.neighbour_head import NeighbourHead
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from locenc_csp.pretraining import load_dual_encoder, pretrain
     from locenc_csp.probes import linear_probe
     from locenc_csp.ranking import class_scores, ranks, scores
-    from locenc_csp.recipes import Encoder, Evaluate, Finetune, Pretrain, Schedule
+    from locenc_csp.recipes import Encoder, Evaluate, Finetune, Import, ImportTable, Pretrain, Schedule
     from locenc_csp.search import nearest_neighbour, retrieval
 
 _HOME = {
@@ -39,8 +38,8 @@ _HOME = {
     "Encoder": "recipes",
     "Evaluate": "recipes",
     "Finetune": "recipes",
-    "Import": "import_recipes",
-    "ImportTable": "import_recipes",
+    "Import": "recipes",
+    "ImportTable": "recipes",
     "LearnedTemperature": "learned_temperature",
     "NeighbourHead": "neighbour_head",
     "Objective": "objectives",

@@ -146,7 +146,7 @@ def make_step(
     images_of : callable
         From rows (B,) to image features (B, F).
     sampler : Sampler
-        Of random locations, if the objective needs them. (Those that must lie somewhere are looked at by the host.)
+        Of random locations, if the objective needs them.
     num_negatives : int
         How many for each pair.
     bfloat16 : bool
