@@ -84,7 +84,7 @@ def several(code: str, *arguments: object, size: int = 2) -> list[subprocess.Pop
 def results(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     """What each process returned, printed and complained of."""
     try:
-        said = [process.communicate(timeout=120) for process in processes]
+        said = [process.communicate(timeout=300) for process in processes]
     finally:
         for process in processes:
             process.kill()
