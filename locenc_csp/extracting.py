@@ -11,11 +11,12 @@ from torch import nn
 from locenc._devices import resolve
 from locenc._names import unknown
 from locenc_csp.datasets.text import Texts
-from locenc_csp.features import Images, write_features
 from locenc_csp.image_files import ImageFiles
-from locenc_csp.image_networks import FrozenNetwork, load_network
+from locenc_csp.image_networks import FrozenNetwork
+from locenc_csp.named_networks import load_network
 from locenc_csp.random_conv import SAMPLE, RandomConvFeatures
 from locenc_csp.recipes import FILE_SIZE, RANDOM_CONV, Features
+from locenc_csp.writing_features import Images, write_features
 
 __all__ = ["build_features"]
 

@@ -14,7 +14,8 @@ from locenc._files import write_bytes
 from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.gradient_cache import embed_in_chunks
 from locenc_csp.image_files import ImageFiles
-from locenc_csp.image_networks import ImageNetwork, load_network
+from locenc_csp.image_networks import ImageNetwork
+from locenc_csp.named_networks import load_network
 from locenc_csp.recipes import FILE_SIZE, Pretrain
 
 __all__ = ["ImageBranch", "JointImages", "open_images", "save_network"]

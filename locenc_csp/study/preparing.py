@@ -59,7 +59,8 @@ def image_features(data: Path) -> str:
         What is missing, and how to get it; empty where all is there.
     """
     from locenc_csp.extracting import build_features
-    from locenc_csp.features import copy_features, open_features
+    from locenc_csp.features import open_features
+    from locenc_csp.writing_features import copy_features
 
     plain, efficientnet, both = (data / f"{FEATURES}{kind}" for kind in ("", "-efficientnet", "-both"))
     try:

@@ -17,7 +17,8 @@ from locenc_csp.datasets.table import PlaceTable, write_table
 from locenc_csp.extracting import build_features
 from locenc_csp.features import open_features
 from locenc_csp.image_files import ImageFiles
-from locenc_csp.image_networks import IMAGENET_MEAN, IMAGENET_STD, FrozenNetwork, load_network
+from locenc_csp.image_networks import IMAGENET_MEAN, IMAGENET_STD, FrozenNetwork
+from locenc_csp.named_networks import load_network
 from locenc_csp.recipes import Features
 
 NETWORK = """
@@ -114,7 +115,7 @@ def test_stopped_features_go_on_to_the_same_bytes(photos, tmp_path, monkeypatch)
     whole = build_features(recipe(photos, out=tmp_path / "whole", batch_size=1))
     (photos / "network.py.log").unlink()
     (photos / "network.py.stop").touch()
-    monkeypatch.setattr("locenc_csp.features.BATCHES_PER_CHUNK", 2)
+    monkeypatch.setattr("locenc_csp.writing_features.BATCHES_PER_CHUNK", 2)
     with pytest.raises(KeyboardInterrupt):
         build_features(recipe(photos, batch_size=1))
     (photos / "network.py.stop").unlink()

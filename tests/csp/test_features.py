@@ -11,14 +11,15 @@ from sklearn.decomposition import PCA
 from torch import nn
 
 from locenc._files import only_one
-from locenc_csp import features, projection
+from locenc_csp import projection, writing_features
 from locenc_csp.datasets import bluemarble
 from locenc_csp.datasets.table import PlaceTable, write_table
 from locenc_csp.extracting import build_features
-from locenc_csp.features import FeatureMatrix, open_features, write_features
+from locenc_csp.features import FeatureMatrix, open_features
 from locenc_csp.projection import FrozenProjection
 from locenc_csp.random_conv import RandomConvFeatures
 from locenc_csp.recipes import Features
+from locenc_csp.writing_features import write_features
 
 PATCHES = np.random.default_rng(0).integers(0, 256, (40, 12, 10, 3), dtype=np.uint8)
 IDS = np.array([f"place-{row}" for row in range(40)])
@@ -127,8 +128,8 @@ def test_features_are_written_in_order_and_found_again(tmp_path):
 
 
 def test_stopped_features_go_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(features, "ROWS_PER_CHUNK", 8)
-    monkeypatch.setattr(features, "ROWS_PER_BATCH", 4)
+    monkeypatch.setattr(writing_features, "ROWS_PER_CHUNK", 8)
+    monkeypatch.setattr(writing_features, "ROWS_PER_BATCH", 4)
     with pytest.raises(KeyboardInterrupt):
         write_features(tmp_path / "a", Meaning(stop_after=5), PATCHES, ids=IDS, source="abc")
     with pytest.raises(
@@ -157,7 +158,7 @@ def test_two_computations_in_one_folder(tmp_path, monkeypatch):
         write_features(path, Meaning(), PATCHES, ids=IDS, source="abc")
         yield
 
-    monkeypatch.setattr(features, "only_one", after_the_first)
+    monkeypatch.setattr(writing_features, "only_one", after_the_first)
     write_features(tmp_path, Meaning(stop_after=0), PATCHES, ids=IDS, source="abc")
     with only_one(tmp_path, "computing features"):  # finished features are only read
         write_features(tmp_path, Meaning(stop_after=0), PATCHES, ids=IDS, source="abc")

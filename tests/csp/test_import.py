@@ -9,13 +9,14 @@ import numpy as np
 import published_files as files
 import pytest
 
-from locenc_csp import features as features_module
+from locenc_csp import writing_features
 from locenc_csp.datasets.importing import import_published
 from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.datasets.published import PUBLISHED
 from locenc_csp.datasets.table import read_table
-from locenc_csp.features import copy_features, open_features
+from locenc_csp.features import open_features
 from locenc_csp.recipes import Import
+from locenc_csp.writing_features import copy_features
 
 TRAIN, VAL, TEST = (files.COUNTS[part] for part in ("train", "val", "test"))
 
@@ -422,8 +423,8 @@ def test_a_finished_import_is_found_and_another_refused(inat):
 
 
 def test_an_interrupted_import_goes_on(inat, monkeypatch):
-    monkeypatch.setattr(features_module, "ROWS_PER_CHUNK", 4)
-    chunks, fill = [], features_module.fill_array
+    monkeypatch.setattr(writing_features, "ROWS_PER_CHUNK", 4)
+    chunks, fill = [], writing_features.fill_array
 
     def filled(path, make, **options):
         def watched(start, stop):
@@ -435,7 +436,7 @@ def test_an_interrupted_import_goes_on(inat, monkeypatch):
 
         fill(path, watched, **options)
 
-    monkeypatch.setattr(features_module, "fill_array", filled)
+    monkeypatch.setattr(writing_features, "fill_array", filled)
     with pytest.raises(KeyboardInterrupt):
         inat2018(inat)
     done = inat2018(inat)

@@ -13,8 +13,8 @@ from locenc_csp.criterion import Criterion
 from locenc_csp.datasets.table import PlaceTable, read_table, write_table
 from locenc_csp.extracting import build_features
 from locenc_csp.features import open_features
-from locenc_csp.image_networks import load_network
 from locenc_csp.joint_images import ImageBranch
+from locenc_csp.named_networks import load_network
 from locenc_csp.pretraining import load_dual_encoder, pretrain
 from locenc_csp.recipes import Encoder, Features, Pretrain, Schedule
 
