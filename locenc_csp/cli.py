@@ -31,14 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="Contrastive spatial pre-training of location encoders.",
         args=arguments,
     )
+    code = 0
     try:
         _RUN[type(recipe)](recipe)
     except KeyboardInterrupt:
         print("interrupted; the same command continues where it stopped", file=sys.stderr)
-        return 130
+        code = 130
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
-        return _fail(str(error))
-    return 0
+        code = _fail(str(error))
+    if isinstance(recipe, Pretrain):
+        from locenc_csp.joining import end_if_several
+
+        end_if_several(code)
+    return code
 
 
 def _fail(message: str) -> int:
@@ -75,13 +80,12 @@ def _features(recipe: Features) -> None:
 
 
 def _pretrain(recipe: Pretrain) -> None:
-    from locenc_csp.joining import end_if_several, is_first
+    from locenc_csp.joining import is_first
     from locenc_csp.pretraining import pretrain
 
     encoder = pretrain(recipe)
     if is_first():
         print(f"encoder: {encoder}")
-    end_if_several()
 
 
 def _finetune(recipe: Finetune) -> None:

@@ -81,16 +81,21 @@ def is_first() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def end_if_several() -> None:
-    """End this process at once, with success, if it was started with others and all of its work is done.
+def end_if_several(code: int = 0) -> None:
+    """End this process at once if it was started with others and all of its work is done, or has failed.
 
     The interpreter's own end is left out: under load it was seen to abort now and then, in threads of libraries
     ("terminate called without an active exception"), and torchrun ends all other processes when one of them fails.
+
+    Parameters
+    ----------
+    code : int
+        Exit status.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(code)
 
 
 def _backend(device: str, local_rank: int, local_size: int) -> str:
