@@ -108,6 +108,7 @@ def test_a_backend_is_asked_for_by_one_thread_alone() -> None:
 
 INTERRUPTED = """
 import threading, os, signal, torch, locenc
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 torch.set_num_threads(2)
 encoder = locenc.position_encoder("sphere2vec-sphereC", num_scales=64)
 few = torch.rand(40_000, 2, dtype=torch.float64)
