@@ -68,13 +68,26 @@ def write_page(
             sections += [f"## {title}", *(render(records[part], label) for label in _labels(records[part]))]
     if "search" in records:
         sections += ["## Search for a better recipe", _search(records["search"], records.get("confirmation", []))]
-    sections += ["## Beside the published tables", _published(records), *notes, _times(records)]
+    sections += [
+        "## Beside the published tables",
+        _published(records),
+        *notes,
+        *_unfinished(recipe, records),
+        _times(records),
+    ]
     sections.append(f"Seed {recipe.seed}; {', '.join(f'{name} {value}' for name, value in facts.items())}.")
     write_text(out / "table.md", "\n\n".join(sections) + "\n")
     content = {"recipe": dataclasses.asdict(recipe), "encoder": encoder, "environment": facts, "seconds": clock.seconds}
     text = json.dumps({**content, "records": records}, indent=1, default=str)
     write_text(out / "table.json", text + "\n")
     return out / "table.md"
+
+
+def _unfinished(recipe: Table, records: Mapping[str, list[Record]]) -> list[str]:
+    """Say which parts are not there; a page is written after each of them."""
+    there = {name.partition(",")[0] for name in records}
+    missing = [part for part in recipe.parts if part not in there]
+    return [f"Parts that are not there (yet): {', '.join(missing)}."] if missing else []
 
 
 def _draw(out: Path, records: Sequence[Record]) -> str:

