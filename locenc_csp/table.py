@@ -93,10 +93,10 @@ class _Study:
         self.records[part] = self._run(part, cells)
 
     def _terms(self) -> None:
-        self._ablation("terms", methods.terms(self.encoder))
+        self._ablation("terms", (methods.supervised(self.encoder), *methods.terms(self.encoder)))
 
     def _sizes(self) -> None:
-        self._ablation("sizes", methods.sizes(self.encoder))
+        self._ablation("sizes", (methods.supervised(self.encoder), *methods.sizes(self.encoder)))
 
     def _images(self) -> None:
         with self.clock("image features, EfficientNet-lite0"):

@@ -88,7 +88,9 @@ def _cell(records: Sequence[Record], row: str, branch: str) -> str:
 
 
 def _choices(records: Sequence[Record], ratios: Sequence[float]) -> str:
-    """Say which encoder was the best supervised one, and how often."""
+    """Say which encoder was the best supervised one, and how often; nothing where there was none."""
+    if not any(record["kind"] == "best" for record in records):
+        return ""
     parts = []
     for ratio in ratios:
         chosen = [record["encoder"] for record in records if record["kind"] == "best" and record["ratio"] == ratio]
