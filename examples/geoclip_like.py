@@ -33,7 +33,7 @@ from locenc_csp import (
 )
 from locenc_csp.datasets.foreign_table import read_foreign_table
 from locenc_csp.datasets.store import Imported
-from locenc_csp.datasets.table import read_table
+from locenc_csp.datasets.table_files import read_table
 from locenc_csp.features import open_features
 
 

@@ -30,7 +30,8 @@ from locenc_csp import (
     import_table,
     pretrain,
 )
-from locenc_csp.datasets.table import PlaceTable, read_table, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import read_table, write_table
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:

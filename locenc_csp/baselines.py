@@ -9,7 +9,7 @@ import numpy as np
 
 from locenc._files import atomic_write, read_json, write_text
 from locenc_csp._matrices import blocks
-from locenc_csp.datasets.table import read_table
+from locenc_csp.datasets.table_files import read_table
 from locenc_csp.features import open_features
 from locenc_csp.finetuned import SCORES
 from locenc_csp.finetuning import make_task

@@ -14,7 +14,8 @@ from locenc_csp._hashes import file_hash
 from locenc_csp._machine import machine
 from locenc_csp.calibration import Outcomes
 from locenc_csp.comparing import Calibration, compare
-from locenc_csp.datasets.table import PlaceTable, read_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import read_table
 from locenc_csp.finetuned import SCORES, load_finetuned, location_probabilities, versions
 from locenc_csp.finetuning import Task, make_task
 from locenc_csp.image_branch import image_branch, image_hash

@@ -94,7 +94,7 @@ def _source(recipe: Features, size: int) -> _Source:
         data = open_patches(recipe.data)
         height, width = data.patches.shape[1:3]
         return _Source(data.patches, data.table.held_ids, (height, width), checksum(recipe.data))
-    from locenc_csp.datasets.table import read_table
+    from locenc_csp.datasets.table_files import read_table
 
     table = read_table(recipe.table)
     if recipe.column not in table.columns:

@@ -17,7 +17,8 @@ from locenc_csp._hashes import file_hash
 from locenc_csp.candidates import Examples, forget_checkpoints, run_way, top1, ways
 from locenc_csp.checkpoints import first_difference
 from locenc_csp.datasets.splits import stratified_subset
-from locenc_csp.datasets.table import Labels, PlaceTable, read_table
+from locenc_csp.datasets.table import Labels, PlaceTable
+from locenc_csp.datasets.table_files import read_table
 from locenc_csp.finetuned import RESULT, SCORES, head_kind, load_finetuned, save_head, versions
 from locenc_csp.pretraining import ENCODER
 from locenc_csp.pretraining_model import build_encoder

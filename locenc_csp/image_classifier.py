@@ -78,6 +78,7 @@ def train_image_classifier(
         model = linear.LogisticRegression(C=strength, max_iter=100, tol=1e-3)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="lbfgs failed to converge")  # validation decides
+            warnings.filterwarnings("ignore", message="The number of unique classes is greater")  # few labels, many
             model.fit(training, codes[train])
         score = float(model.score(validation, codes[val])) if len(val) else 0.0
         if score > best_score:

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from locenc_csp._hashes import file_hash
 from locenc_csp.balance import Balance
-from locenc_csp.datasets.table import PlaceTable, read_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import read_table
 from locenc_csp.device_rows import image_rows
 from locenc_csp.features import FeatureMatrix, open_features
 from locenc_csp.joint_images import JointImages, open_images

@@ -65,7 +65,6 @@ class _Study:
 
         for part in self.recipe.parts:
             getattr(self, f"_{part}")()
-            self.records = {name: found for name, found in self.records.items() if found}
             page = write_page(self.recipe, self.encoder, self.records, self.notes, self.clock)
         return page
 

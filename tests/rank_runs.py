@@ -11,7 +11,8 @@ import torch
 from PIL import Image
 from torch import distributed
 
-from locenc_csp.datasets.table import PlaceTable, read_table, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import read_table, write_table
 from locenc_csp.joining import end_if_several
 from locenc_csp.pretraining import pretrain
 from locenc_csp.recipes import Encoder, Pretrain, Schedule

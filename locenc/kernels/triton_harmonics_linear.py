@@ -32,7 +32,7 @@ def forward(lonlat: Tensor, recurrence: Tensor, scale: Tensor, *layer: Any, out:
     ``layer`` are the fields of a `locenc.kernels.triton_layer.Linear`.
     """
     own = Linear(*layer)
-    own.check()
+    own.check(len(scale) ** 2)
     out = empty((len(lonlat), len(own.weight)), lonlat, own.dtype) if out is None else out
     fill(out, lonlat, scale, own)
     return out

@@ -26,8 +26,18 @@ class Linear(NamedTuple):
     parameter: float
     dtype: torch.dtype
 
-    def check(self) -> None:
-        """Check the dtypes: torch's products refuse other ones, kernels would round without a word."""
+    def check(self, features: int) -> None:
+        """Check shapes, of which kernels would read past the end, and dtypes, which they would round without a word."""
+        if self.weight.dim() != 2 or self.weight.shape[1] != features:
+            raise ValueError(
+                f"the weight of a fused layer has the shape {tuple(self.weight.shape)}, but there are {features} "
+                f"features: expected (H, {features})"
+            )
+        if self.bias is not None and self.bias.shape != self.weight.shape[:1]:
+            raise ValueError(
+                f"the bias of a fused layer has the shape {tuple(self.bias.shape)}: expected ({len(self.weight)},), a "
+                "number for each row of its weight"
+            )
         for name, value in (("weight", self.weight), ("bias", self.bias)):
             if value is not None and value.dtype != self.dtype:
                 raise TypeError(

@@ -33,10 +33,10 @@ def forward(
 
     ``layer`` are the fields of a `locenc.kernels.triton_layer.Linear`.
     """
-    own = Linear(*layer)
-    own.check()
+    given, own = operands(lonlat, frequencies, fields, amplitude, paired=True), Linear(*layer)
+    own.check(given.spec.columns)
     out = empty((len(lonlat), len(own.weight)), lonlat, own.dtype) if out is None else out
-    fill(out, operands(lonlat, frequencies, fields, amplitude, paired=True), own)
+    fill(out, given, own)
     return out
 
 

@@ -21,7 +21,8 @@ from locenc_csp._chunks import fill_array, open_array
 from locenc_csp.datasets.patches import cut_patches
 from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN, KOEPPEN_ZONES, SOURCES, read_image
 from locenc_csp.datasets.splits import label_gap_split, random_split
-from locenc_csp.datasets.table import PlaceTable, read_table, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import read_table, write_table
 
 __all__ = ["PUBLISHED_SHA256", "SOURCES", "PatchSet", "build", "checksum", "open_patches"]
 

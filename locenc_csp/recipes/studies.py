@@ -58,5 +58,7 @@ class Table:
             raise ValueError(f"num_splits must be 5 or less, as many as the data set has, got {self.num_splits}")
         if not self.label_ratios or not all(0 < ratio <= 1 for ratio in self.label_ratios):
             raise ValueError(f"label_ratios must be shares in (0, 1], got {self.label_ratios}")
-        if "main" not in self.parts:
-            raise ValueError("parts must name main: it chooses the encoder of the others, and finished cells are kept")
+        if self.parts[:1] != ("main",):
+            raise ValueError(
+                "parts must begin with main: it chooses the encoder of the others; finished cells are kept"
+            )

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from locenc_csp.study.records import BRANCHES, IMAGE, NEAREST, Record
+from locenc_csp.study.records import BRANCHES, IMAGE, NEAREST, SUPERVISED, Record
 
 HEADINGS = {"location": "location", "product": "image x location", "weighted": "weighted product"}
 
@@ -89,11 +89,12 @@ def _cell(records: Sequence[Record], row: str, branch: str) -> str:
 
 def _choices(records: Sequence[Record], ratios: Sequence[float]) -> str:
     """Say which encoder was the best supervised one, and how often; nothing where there was none."""
-    if not any(record["kind"] == "best" for record in records):
+    best = [record for record in records if record["row"] == SUPERVISED]
+    if not best:
         return ""
     parts = []
     for ratio in ratios:
-        chosen = [record["encoder"] for record in records if record["kind"] == "best" and record["ratio"] == ratio]
+        chosen = [record["encoder"] for record in best if record["ratio"] == ratio]
         names = (f"{name.removeprefix('supervised, ')} ({chosen.count(name)})" for name in sorted(set(chosen)))
         parts.append(f"{100 * ratio:g} %: {', '.join(names)}")
     return f"Best supervised encoder on validation: {'; '.join(parts)}.\n"

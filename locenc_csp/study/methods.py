@@ -7,7 +7,9 @@ from typing import Any
 
 from locenc_csp.recipes import Encoder
 
-FEATURES = "features"  # folder of the data set's image features
+FEATURES = "features"
+#: Folders of image features beside a data set's table, and what rows of tables add for them.
+IMAGES = {FEATURES: "", "features-efficientnet": "EfficientNet-lite0", "features-both": "both kinds of features"}
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ ENCODERS: dict[str, tuple[str, Encoder]] = {
     ),
 }
 WRAP = ENCODERS["wrap"][1]
+
+
+def with_images(row: str, features: str) -> str:
+    """Name a row of a table with its image features, unless they are the usual ones."""
+    return ", ".join(part for part in (row, IMAGES[features]) if part)
 
 
 def supervised(encoder: str, **changes: Any) -> Method:
@@ -125,10 +132,10 @@ def images(encoder: str = "wrap") -> tuple[Method, ...]:
     """Return supervised, CSP-NCE-B and CSP-MC-BLD, each with every kind of image features."""
     bases = few(encoder)
     found = list(bases)
-    for features in ("efficientnet", "both"):
+    for features in (folder for folder in IMAGES if folder != FEATURES):
         for base in bases:
-            key, title = f"{base.key}-{features}", f"{base.title}, {features}"
-            found.append(dataclasses.replace(base, key=key, title=title, features=f"{FEATURES}-{features}"))
+            key = f"{base.key}{features.removeprefix(FEATURES)}"
+            found.append(dataclasses.replace(base, key=key, title=with_images(base.title, features), features=features))
     return tuple(found)
 
 

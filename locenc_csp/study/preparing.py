@@ -7,7 +7,7 @@ import numpy as np
 from locenc_csp.recipes import Data, Features
 from locenc_csp.study.cells import Workplace
 from locenc_csp.study.clock import Clock
-from locenc_csp.study.methods import FEATURES
+from locenc_csp.study.methods import IMAGES
 
 EFFICIENTNET = "locenc_csp.efficientnet:efficientnet_lite0"
 EFFICIENTNET_SIZE = 64  # pixels per side that the patches become
@@ -39,7 +39,7 @@ def country_table(table: Path, out: Path) -> tuple[Path | None, str]:
         What is missing, and how to get it.
     """
     from locenc_csp.datasets.countries import with_countries
-    from locenc_csp.datasets.table import read_table, write_table
+    from locenc_csp.datasets.table_files import read_table, write_table
 
     path = out / "countries.parquet"
     if not path.is_file():
@@ -62,7 +62,7 @@ def image_features(data: Path) -> str:
     from locenc_csp.features import open_features
     from locenc_csp.writing_features import copy_features
 
-    plain, efficientnet, both = (data / f"{FEATURES}{kind}" for kind in ("", "-efficientnet", "-both"))
+    plain, efficientnet, both = (data / folder for folder in IMAGES)
     try:
         build_features(Features(data=data, out=efficientnet, model=EFFICIENTNET, size=EFFICIENTNET_SIZE, batch_size=32))
     except ImportError as error:

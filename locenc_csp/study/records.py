@@ -9,7 +9,7 @@ from locenc._files import read_json
 from locenc_csp.finetuned import RESULT, SCORES
 from locenc_csp.recipes import Finetune
 from locenc_csp.study.cells import NOTE, Cell, Workplace
-from locenc_csp.study.methods import FEATURES
+from locenc_csp.study.methods import with_images
 
 #: One method on one split, label and share. Accuracies are shares of the test rows.
 Record = dict[str, Any]
@@ -35,7 +35,12 @@ def gather(place: Workplace, cells: Sequence[Cell]) -> list[Record]:
             }
             base = _read(place.image_probabilities(cell, task).parent / SCORES)
             key["num_labels"] = base["num_labels"]
-            image = {**key, "kind": "baseline", "row": IMAGE + _suffix(cell), "product": base["image"]["top1"]}
+            image = {
+                **key,
+                "kind": "baseline",
+                "row": with_images(IMAGE, cell.method.features),
+                "product": base["image"]["top1"],
+            }
             nearest = {**key, "kind": "baseline", "row": NEAREST, "location": base["nearest_neighbour"]["top1"]}
             own = {**key, **_scores(place, cell, task)}
             for record in (image, nearest, own):
@@ -98,18 +103,9 @@ def _best(records: Iterable[Record]) -> list[Record]:
             if key not in best or record["val_top1"] > best[key]["val_top1"]:
                 best[key] = record
     return [
-        {**record, "kind": "best", "row": SUPERVISED + _kind(record["features"]), "encoder": record["row"]}
+        {**record, "kind": "best", "row": with_images(SUPERVISED, record["features"]), "encoder": record["row"]}
         for record in best.values()
     ]
-
-
-def _suffix(cell: Cell) -> str:
-    return _kind(cell.method.features)
-
-
-def _kind(features: str) -> str:
-    kind = features.removeprefix(FEATURES).lstrip("-")
-    return f", {kind}" if kind else ""
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from locenc_csp.datasets.table import PlaceTable, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import write_table
 
 NUM_PLACES, NUM_FEATURES, NUM_CLASSES = 240, 12, 3
 

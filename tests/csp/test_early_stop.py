@@ -66,7 +66,8 @@ def test_the_end_is_evaluated_too(small: object) -> None:
 def test_no_rows_to_stop_by(small: object) -> None:
     job = recipe(small, patience=3, split="role")
     table = small.table
-    from locenc_csp.datasets.table import PlaceTable, write_table
+    from locenc_csp.datasets.table import PlaceTable
+    from locenc_csp.datasets.table_files import write_table
 
     roles = ["train" if role == "train" else "test" for role in table.columns["split"]]
     write_table(PlaceTable(table.ids, table.lonlat, {**table.columns, "role": roles}), small.table_path)

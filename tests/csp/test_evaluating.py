@@ -10,7 +10,8 @@ import locenc
 from locenc_csp._hashes import file_hash
 from locenc_csp.calibration import expected_calibration_error, fit_temperature, temper
 from locenc_csp.cli import main
-from locenc_csp.datasets.table import PlaceTable, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import write_table
 from locenc_csp.evaluating import evaluate
 from locenc_csp.evaluation import multiply_prior
 from locenc_csp.finetuned import load_finetuned, location_probabilities

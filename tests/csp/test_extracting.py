@@ -13,7 +13,8 @@ from torch import nn
 
 from locenc_csp.cli import main
 from locenc_csp.datasets import bluemarble
-from locenc_csp.datasets.table import PlaceTable, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import write_table
 from locenc_csp.extracting import build_features
 from locenc_csp.features import open_features
 from locenc_csp.image_files import ImageFiles

@@ -13,7 +13,8 @@ from torch import nn
 from locenc._files import only_one
 from locenc_csp import projection, writing_features
 from locenc_csp.datasets import bluemarble
-from locenc_csp.datasets.table import PlaceTable, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import write_table
 from locenc_csp.extracting import build_features
 from locenc_csp.features import FeatureMatrix, open_features
 from locenc_csp.projection import FrozenProjection

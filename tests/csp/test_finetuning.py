@@ -9,7 +9,8 @@ import pytest
 
 from locenc._files import only_one
 from locenc_csp.baselines import baselines
-from locenc_csp.datasets.table import PlaceTable, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import write_table
 from locenc_csp.evaluating import evaluate
 from locenc_csp.evaluation import multiply_prior
 from locenc_csp.finetuned import HEAD, load_finetuned, location_probabilities

@@ -13,7 +13,7 @@ from locenc_csp import writing_features
 from locenc_csp.datasets.importing import import_published
 from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.datasets.published import PUBLISHED
-from locenc_csp.datasets.table import read_table
+from locenc_csp.datasets.table_files import read_table
 from locenc_csp.features import open_features
 from locenc_csp.recipes import Import
 from locenc_csp.writing_features import copy_features

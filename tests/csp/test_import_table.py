@@ -16,7 +16,7 @@ from published_files import probabilities_of, write_sparse
 from locenc_csp.datasets.foreign_table import read_foreign_table
 from locenc_csp.datasets.importing import import_table
 from locenc_csp.datasets.probabilities import open_probabilities
-from locenc_csp.datasets.table import read_table
+from locenc_csp.datasets.table_files import read_table
 from locenc_csp.features import open_features
 from locenc_csp.recipes import ImportTable
 

@@ -10,7 +10,8 @@ import torch
 from PIL import Image
 
 from locenc_csp.criterion import Criterion
-from locenc_csp.datasets.table import PlaceTable, read_table, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import read_table, write_table
 from locenc_csp.extracting import build_features
 from locenc_csp.features import open_features
 from locenc_csp.joint_images import ImageBranch

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from locenc_csp.datasets.table import PlaceTable, read_table, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import read_table, write_table
 
 
 def make_table(**columns):

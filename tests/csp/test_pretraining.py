@@ -15,7 +15,8 @@ import torch
 
 import locenc
 from locenc._files import only_one
-from locenc_csp.datasets.table import PlaceTable, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import write_table
 from locenc_csp.pretraining import pretrain
 from locenc_csp.recipes import Encoder, Pretrain, Schedule
 

@@ -20,11 +20,12 @@ from locenc_csp import _matrices
 from locenc_csp.calibration import Outcomes, expected_calibration_error, fit_temperature, negative_log_likelihood
 from locenc_csp.calibration import outcomes as outcomes_of
 from locenc_csp.comparing import compare
-from locenc_csp.datasets import arrow_files, table, text
+from locenc_csp.datasets import arrow_files, table_files, text
 from locenc_csp.datasets.arrow_files import Words
 from locenc_csp.datasets.foreign_table import read_foreign_table
 from locenc_csp.datasets.importing import import_table
-from locenc_csp.datasets.table import PlaceTable, read_table, write_table
+from locenc_csp.datasets.table import PlaceTable
+from locenc_csp.datasets.table_files import read_table, write_table
 from locenc_csp.datasets.text import Text, write_texts
 from locenc_csp.datasets.text import compare as compare_texts
 from locenc_csp.evaluation import choose_weights, multiply_prior
@@ -41,7 +42,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch, rows: int) -> Iterator[None]:
     with monkeypatch.context() as patch:
         for module in (arrow_files, text):
             patch.setattr(module, "ROWS", rows)
-        patch.setattr(table, "ROWS_PER_GROUP", rows)
+        patch.setattr(table_files, "ROWS_PER_GROUP", rows)
         patch.setattr(arrow_files, "MOST_CODES", 200)
         yield
 

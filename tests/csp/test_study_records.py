@@ -218,8 +218,8 @@ def test_image_features_are_compared_among_themselves(tmp_path: Path) -> None:
             write(tmp_path / split / method.key / "cell.json", {"seconds": 1.0})
     made = [*cells(names), *parts.cells(other, 0, range(3), ratios=(0.01, 0.05))]
     found = [row[:2] for row in rows(render(gather(place(tmp_path), made), "land_cover", ["product"]))]
-    assert ["image only, both", "90.0 ± 0.0"] in found
-    assert ["best supervised, both", "60.0 ± 0.0"] in found
+    assert ["image only, both kinds of features", "90.0 ± 0.0"] in found
+    assert ["best supervised, both kinds of features", "60.0 ± 0.0"] in found
     assert ["CSP-NCE-B, both", "65.0 ± 0.0 (+5.0 ± 0.0)"] in found
     assert ["CSP-NCE-B", "60.7 ± 3.1 (+8.7 ± 1.2)"] in found  # against wrap, 50, 52, 54
 

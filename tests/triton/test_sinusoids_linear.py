@@ -440,6 +440,19 @@ def test_mixed_dtypes_are_refused(place: str) -> None:
     check(result, case.exact()[0], 1e-4)
 
 
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    case = Case(arguments("sphereC 17"))
+    rest = (*case.activation, torch.float32)
+    columns = case.weight.shape[1]
+    with locenc.backend("triton"):
+        with pytest.raises(
+            ValueError, match=rf"has the shape \(.*\), but there are {columns} features: expected \(H, "
+        ):
+            kernels.sinusoids_linear(case.lonlat, *case.waves, case.weight[:, 1:].contiguous(), case.bias, *rest)
+        with pytest.raises(ValueError, match=rf"bias of a fused layer .*: expected \({len(case.weight)},\)"):
+            kernels.sinusoids_linear(case.lonlat, *case.waves, case.weight, case.bias[1:].contiguous(), *rest)
+
+
 def test_second_derivatives_are_the_references() -> None:
     case = Case(arguments("sphereC 1"), hidden=5, rows=4, activation="sine")
 
