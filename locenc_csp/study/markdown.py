@@ -43,7 +43,7 @@ def render(records: Sequence[Record], label: str, branches: Sequence[str] = BRAN
             if any(cells):
                 lines.append(f"| {row} | " + " | ".join(cells) + " |")
         lines.append("")
-    return "\n".join([*lines, _choices(chosen, ratios)])
+    return "\n".join([*lines, _choices(chosen, ratios)]).rstrip()
 
 
 def spread(values: Sequence[float], sign: str = "") -> str:
@@ -97,4 +97,4 @@ def _choices(records: Sequence[Record], ratios: Sequence[float]) -> str:
         chosen = [record["encoder"] for record in best if record["ratio"] == ratio]
         names = (f"{name.removeprefix('supervised, ')} ({chosen.count(name)})" for name in sorted(set(chosen)))
         parts.append(f"{100 * ratio:g} %: {', '.join(names)}")
-    return f"Best supervised encoder on validation: {'; '.join(parts)}.\n"
+    return f"Best supervised encoder on validation: {'; '.join(parts)}."
