@@ -1,10 +1,13 @@
 """Spherical harmonics: the encoder of the whole globe that has neither seam nor poles."""
 
+import math
+
 import torch
 from torch import Tensor
 
 from locenc import kernels
 from locenc._names import check_count, unknown
+from locenc.coords import KM_PER_DEGREE
 from locenc.kernels.reference_harmonics import tables
 from locenc.position import Layer, PositionEncoder
 
@@ -42,7 +45,7 @@ class SphericalHarmonics(PositionEncoder):
     tensor([[0.2821, 0.0000, 0.4886, 0.0000]])
     """
 
-    writes_out = True
+    writes_out = compiled = True
     recurrence: Tensor
     scale: Tensor
 
@@ -62,6 +65,12 @@ class SphericalHarmonics(PositionEncoder):
             scale[:, 0] *= torch.pi
         self.register_constant("recurrence", recurrence)
         self.register_constant("scale", scale)
+
+    @property
+    def resolution_km(self) -> float:
+        """Shortest wavelength along the equator, in km; infinite for degree 0 alone."""
+        finest = math.isqrt(self.out_dim) - 1
+        return 360 * KM_PER_DEGREE / finest if finest else math.inf
 
     def features(self, lonlat: Tensor, dtype: torch.dtype, out: Tensor | None = None) -> Tensor:
         """See `locenc.kernels.reference_harmonics.spherical_harmonics`."""

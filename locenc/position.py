@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from locenc._devices import home
 from locenc.coords import check_device, check_form, check_values
 from locenc.kernels import activations
 from locenc.kernels.choice import backend as use
@@ -50,6 +51,8 @@ class PositionEncoder(nn.Module):
     stored_options: Mapping[str, Any] = MappingProxyType({})
     #: Whether `features` takes ``out=``, memory to write to; without it, chunks of features are copied there.
     writes_out: bool = False
+    #: Whether kernels make the features; plain torch does where they do not.
+    compiled: bool = False
 
     def __init__(self, out_dim: int, *, dtype: torch.dtype | None = None) -> None:
         super().__init__()
@@ -181,8 +184,12 @@ class PositionEncoder(nn.Module):
         name = config.pop("name", "unregistered")
         options = [f"{key}={value!r}" for key, value in config.items()]
         told = [repr(name), *options, f"out_dim={self.out_dim}", f"dtype={self.dtype}"]
-        if self.writes_out:
-            device = next((buffer.device.type for buffer in self.buffers()), "cpu")
-            runs = forced() or default(device)
-            told.append(f"backend={'reference' if runs == 'triton' and self.dtype == torch.float64 else runs!r}")
+        if self.compiled:
+            told.append(f"backend={self.backend!r}")
         return ", ".join(told)
+
+    @property
+    def backend(self) -> str:
+        """What makes the features where the encoder is: "numba", "triton", or "reference", which is plain torch."""
+        runs = (forced() or default(home(self).type)) if self.compiled else "reference"
+        return "reference" if runs == "triton" and self.dtype == torch.float64 else runs

@@ -47,7 +47,7 @@ class RadialBasis(PositionEncoder):
     the distance is planar.
     """
 
-    writes_out = True
+    writes_out = compiled = True
     anchors: Tensor
 
     def __init__(

@@ -27,6 +27,8 @@ class Sinusoidal(Waves):
         The feature columns.
     dtype : torch.dtype, optional
         Of the features.
+    radius_unit : str, optional
+        Of the options ``min_radius`` and ``max_radius`` that the spec was made from.
 
     Notes
     -----
@@ -36,8 +38,9 @@ class Sinusoidal(Waves):
 
     frequencies: Tensor
 
-    def __init__(self, spec: Spec, *, dtype: torch.dtype | None = None) -> None:
+    def __init__(self, spec: Spec, *, dtype: torch.dtype | None = None, radius_unit: str | None = None) -> None:
         super().__init__(len(spec), dtype=dtype)
+        self.radius_unit = radius_unit
         table, self._layout = spec.table()
         self.register_constant("frequencies", table)
 
@@ -168,7 +171,7 @@ def sphere2vec(
         turns = power(num_scales, max_radius)
     else:
         turns = geometric(num_scales, min_radius, max_radius)
-    return _sinusoidal(SPHERE2VEC[variant], turns, seamless, dtype)
+    return _sinusoidal(SPHERE2VEC[variant], turns, seamless, dtype, "radians")
 
 
 def space2vec(
@@ -214,15 +217,19 @@ def space2vec(
     if seamless and variant == "theory":
         raise ValueError("theory's directions are oblique, so no choice of frequencies closes it: seamless is for grid")
     turns = [DIGITS.divide(DIGITS.multiply(Decimal(180), f), PI) for f in geometric(num_scales, min_radius, max_radius)]
-    return _sinusoidal(SPACE2VEC[variant], turns, seamless, dtype)
+    return _sinusoidal(SPACE2VEC[variant], turns, seamless, dtype, "degrees")
 
 
 def _sinusoidal(
-    spec: Callable[[Scales], Spec], turns: list[Decimal], seamless: bool, dtype: torch.dtype | None
+    spec: Callable[[Scales], Spec],
+    turns: list[Decimal],
+    seamless: bool,
+    dtype: torch.dtype | None,
+    radius_unit: str,
 ) -> Sinusoidal:
     """Build a module from frequencies in turns per 360°."""
     turns = odd(turns) if seamless else turns
-    return Sinusoidal(spec([DIGITS.divide(f, Decimal(180)) for f in turns]), dtype=dtype)
+    return Sinusoidal(spec([DIGITS.divide(f, Decimal(180)) for f in turns]), dtype=dtype, radius_unit=radius_unit)
 
 
 def nerf(*, num_scales: int = 16, dtype: torch.dtype | None = None) -> Sinusoidal:

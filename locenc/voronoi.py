@@ -49,6 +49,8 @@ class SphericalVoronoi(PositionEncoder):
     Cher et al. 2026, "Tessellating the Earth", ECCV.
     """
 
+    compiled = True
+
     def __init__(
         self,
         *,

@@ -12,7 +12,7 @@ from locenc.position import Layer, PositionEncoder
 class Waves(PositionEncoder):
     """Base of the encoders that `locenc.kernels.reference.sinusoids` evaluates; a subclass implements `waves`."""
 
-    writes_out = True
+    writes_out = compiled = True
 
     @abstractmethod
     def waves(self) -> tuple[Tensor, tuple[int, ...], float]:

@@ -49,6 +49,7 @@ class WrapWithDate(PositionEncoder):
     def __init__(self, place: PositionEncoder) -> None:
         super().__init__(place.out_dim + 2, dtype=place.dtype)
         self.place = place
+        self.compiled = place.compiled
 
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """Features of the place alone."""
