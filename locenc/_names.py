@@ -84,6 +84,15 @@ def and_more(count: int) -> str:
     return f", and {count - 1} more row{'s' * (count > 2)}" if count > 1 else ""
 
 
+def named_row(row: int | tuple[int, ...], index: Any = None) -> str:
+    """A row by its position and, where an index of pandas says something else, its label: "row 3 (index 'x')"."""
+    if index is None or isinstance(row, tuple):
+        return f"row {row}"
+    label = index[row]
+    label = label.item() if hasattr(label, "item") else label
+    return f"row {row}" if label == row else f"row {row} (index {label!r})"
+
+
 def plain(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return options as a file will hold them: plain numbers, text and lists, NumPy's and PyTorch's included.
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from locenc._names import and_more
+from locenc._names import and_more, named_row
 from locenc.kernels import reference
 from locenc.kernels.operator import concrete
 
@@ -49,11 +49,17 @@ def as_lonlat(data: Any) -> Tensor:
     >>> as_lonlat([2.35, 48.86])
     tensor([[ 2.3500, 48.8600]], dtype=torch.float64)
     """
+    lonlat = as_pairs(data)
+    check_values(lonlat)
+    return lonlat
+
+
+def as_pairs(data: Any) -> Tensor:
+    """Turn coordinates into a tensor of points as `as_lonlat` does, but look at no value: NaN passes."""
     lonlat = data.detach().cpu() if isinstance(data, Tensor) else _from_array_like(data)
     check_form(lonlat)
     if lonlat.ndim > 2:
         raise ValueError(f"expected points of shape (N, 2), got {tuple(lonlat.shape)}; flatten the leading axes")
-    check_values(lonlat)
     return lonlat.to(torch.float64).reshape(-1, 2)
 
 
@@ -108,13 +114,16 @@ def check_device(lonlat: Any, tensor: Tensor | None, owner: str) -> None:
         )
 
 
-def check_values(lonlat: Tensor) -> None:
-    """Check that every longitude is finite and every latitude lies in [-90, 90]; names the first bad row."""
+def check_values(lonlat: Tensor, index: Any = None) -> None:
+    """Check that every longitude is finite and every latitude lies in [-90, 90].
+
+    Names the first bad row, with its label where an index of pandas is given.
+    """
     if not (lonlat.is_cpu and concrete(lonlat) and _within(lonlat.detach())):
         limit = torch.tensor(_LIMIT, dtype=torch.float64, device=lonlat.device)
         within = lonlat.detach().to(torch.float64).abs() <= limit
         if not bool(within.all()):
-            raise ValueError(_describe(lonlat.detach(), ~within.all(-1)))
+            raise ValueError(_describe(lonlat.detach(), ~within.all(-1), index))
 
 
 def _within(lonlat: Tensor) -> bool:
@@ -127,13 +136,13 @@ def _within(lonlat: Tensor) -> bool:
     return bool(lat.min() >= -90 and lat.max() <= 90 and np.isfinite(lon.min()) and np.isfinite(lon.max()))
 
 
-def _describe(lonlat: Tensor, bad: Tensor) -> str:
+def _describe(lonlat: Tensor, bad: Tensor, index: Any) -> str:
     """Say what is wrong with the first bad row, how many more there are, and what it looks like."""
     lonlat = lonlat.to(torch.float64)
     first = tuple(int(i) for i in bad.nonzero()[0])
     lon, lat = (float(value) for value in lonlat[first])
     values = f"longitude {_plain(lon)}, latitude {_plain(lat)}"
-    place = f"row {first[0] if len(first) == 1 else first}" if first else "the point"
+    place = named_row(first[0] if len(first) == 1 else first, index) if first else "the point"
     more = and_more(int(bad.sum()))
     if not math.isfinite(lon) or not math.isfinite(lat):
         text = f"longitude and latitude must be finite, but {place} has {values}{more}. "

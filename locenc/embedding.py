@@ -12,18 +12,22 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from locenc import streaming
 from locenc._devices import home, resolve
+from locenc._extras import require
 from locenc._names import check_count
-from locenc.coords import as_lonlat
 from locenc.kernels import chunks, memory
 from locenc.location_encoder import LocationEncoder
+from locenc.places import read
 from locenc.position import PositionEncoder
 from locenc.tiled import TILE, Encode, acts_on_rows, fill, hooked, tile, undisturbed
 
 #: Numbers that a position encoder makes at a time unless told otherwise: what plain torch needs for them stays small.
 NUMBERS = 2**23
+#: Places that a location encoder embeds between two looks at the progress bar.
+PLACES = 2**16
 #: Tiles of a chunk on a device, unless features or embeddings of so many rows are more numbers than these.
 DEVICE_TILES, DEVICE_NUMBERS = 32, 2**24
 
@@ -35,40 +39,60 @@ def embed(
     data: Any,
     encoder: LocationEncoder | PositionEncoder,
     *,
+    lon: str | None = None,
+    lat: str | None = None,
     batch_size: int | None = None,
     device: str | torch.device | None = None,
+    missing: str = "raise",
+    progress: bool | None = None,
+    as_frame: bool = False,
     out: NDArray[np.float32] | None = None,
-) -> NDArray[np.float32]:
+) -> Any:
     """Embed places.
 
     Parameters
     ----------
-    data : array_like
-        ``(N, 2)`` longitudes and latitudes in degrees, as `locenc.coords.as_lonlat` takes them.
+    data : GeoDataFrame, GeoSeries, DataFrame or array_like
+        Points of geopandas in any CRS, without one taken as longitude and latitude (with a warning); a table with the
+        columns ``lon`` and ``lat``; or ``(N, 2)`` longitudes and latitudes in degrees, as `locenc.coords.as_lonlat`
+        takes them. A frame of dask or dask-geopandas gives a lazy result of dask's, see Notes.
     encoder : LocationEncoder or PositionEncoder
         It is in evaluation mode during the call, and afterwards as before; no gradients are kept. Each place is
         embedded by itself: an encoder that mixes the rows of a batch sees batches of its own. It may be called from
         other threads, where modes of torch that watch calls do not reach.
+    lon, lat : str, optional
+        Columns of a table that hold longitude and latitude in degrees, EPSG:4326.
     batch_size : int, optional
         Bounds the memory: at most so many rows, rounded up to 512, are under way at a time. It never changes a byte of
         the result. Needed seldom: what is under way is small anyway, and on a device it is not asked.
     device : str or torch.device, optional
         Where to embed: by default where the encoder is. If it is elsewhere a copy of it goes there for the call.
         ``"auto"`` is CUDA where torch finds such a device, else the CPU.
+    missing : {"raise", "nan"}
+        Whether a missing or empty point, or NaN for a coordinate, is an error or gives a row of NaN.
+    progress : bool, optional
+        Whether to show a progress bar; by default on a terminal, where it takes longer than a moment.
+    as_frame : bool
+        Whether to return a DataFrame of pandas, columns ``embedding_0`` and so on, with the index of the data.
     out : ndarray, optional
         ``(N, dim)`` float32, C-contiguous and writable, such as a memory map: is filled and returned.
 
     Returns
     -------
-    ndarray
+    ndarray or DataFrame
         ``(N, dim)`` float32; the rows in the order of the data. On one machine and device a place has the same bytes
         whatever the other places, their order, the batch size and the number of threads.
 
     Raises
     ------
     TypeError, ValueError
-        For data that `locenc.coords.as_lonlat` refuses, for another kind of encoder, for a device that is not here,
-        and for an ``out`` that does not fit.
+        For data that `locenc.places.read` refuses (the message names the first bad row and its label), for another kind
+        of encoder, for a device that is not here, and for an ``out`` that does not fit.
+
+    Notes
+    -----
+    A dask frame is embedded where and when dask computes it, partition by partition; ``as_frame`` decides between a
+    dask array and a dask DataFrame. The encoder is one key of the graph, so that each worker gets it once.
 
     Examples
     --------
@@ -83,8 +107,9 @@ def embed(
         )
     batch_size = None if batch_size is None else check_count("batch_size", batch_size)
     at = home(encoder) if device is None else resolve(device)
-    lonlat = as_lonlat(data)
-    shape = (len(lonlat), encoder.dim if isinstance(encoder, LocationEncoder) else encoder.out_dim)
+    places = read(data, lon=lon, lat=lat, missing=missing)
+    lonlat = torch.from_numpy(np.nan_to_num(places.lonlat) if places.missing.any() else places.lonlat)
+    shape = (len(lonlat), embedding_dim(encoder))
     if out is None:
         result = memory.empty(shape, torch.float32)
         out = result.numpy()
@@ -93,14 +118,54 @@ def embed(
         result = torch.from_numpy(out)
     if at != home(encoder):
         encoder = copy.deepcopy(encoder).to(at)
-    with _evaluating(encoder), torch.no_grad():
-        if _streams(at):
-            streaming.fill(_on_device(encoder), lonlat, result, at, _rows(encoder))
-            return out
-        write, rows = _writer(encoder, lonlat)
-        for part in chunks.slices(len(lonlat), -(-(batch_size or rows) // TILE) * TILE):
-            write(lonlat[part], result[part])
-    return out
+    with _evaluating(encoder), torch.no_grad(), _bar(len(lonlat), progress) as bar:
+        _fill(encoder, lonlat, result, at, batch_size, bar.update)
+    out[places.missing] = np.nan
+    return _framed(out, places.index) if as_frame else out
+
+
+def embedding_dim(encoder: LocationEncoder | PositionEncoder) -> int:
+    """Number of columns of an encoder's embedding."""
+    return encoder.dim if isinstance(encoder, LocationEncoder) else encoder.out_dim
+
+
+def embedding_columns(dim: int) -> list[str]:
+    """Names of the columns of an embedding in a table."""
+    return [f"embedding_{column}" for column in range(dim)]
+
+
+def _framed(embedding: NDArray[np.float32], index: Any) -> Any:
+    pandas = require("pandas", extra="geo")
+    return pandas.DataFrame(embedding, index=index, columns=embedding_columns(embedding.shape[1]))
+
+
+def _bar(total: int, progress: bool | None) -> Any:
+    return tqdm(
+        total=total,
+        unit=" places",
+        unit_scale=True,
+        leave=False,
+        delay=0 if progress else 1,
+        disable=None if progress is None else not progress,
+    )
+
+
+def _fill(
+    encoder: LocationEncoder | PositionEncoder,
+    lonlat: Tensor,
+    result: Tensor,
+    at: torch.device,
+    batch_size: int | None,
+    done: Callable[[int], object],
+) -> None:
+    """Fill the rows of a result, and say how many are done."""
+    if _streams(at):
+        streaming.fill(_on_device(encoder), lonlat, result, at, _rows(encoder), done)
+        return
+    write, rows = _writer(encoder, lonlat)
+    for part in chunks.slices(len(lonlat), -(-(batch_size or rows) // TILE) * TILE):
+        write(lonlat[part], result[part])
+        done(part.stop - part.start)
 
 
 def _writer(
@@ -110,7 +175,7 @@ def _writer(
     if isinstance(encoder, PositionEncoder) and next(encoder.parameters(), None) is None:
         return partial(_write_features, encoder), max(1, NUMBERS // encoder.out_dim)
     make, threads = _by_tiles(encoder, lonlat)
-    return partial(fill, make=make, padded=True, threads=threads), max(1, len(lonlat))
+    return partial(fill, make=make, padded=True, threads=threads), PLACES
 
 
 def _streams(device: torch.device) -> bool:

@@ -14,7 +14,14 @@ from locenc.kernels import chunks
 UNDER_WAY = 2
 
 
-def fill(encode: Callable[[Tensor], Tensor], lonlat: Tensor, out: Tensor, device: torch.device, rows: int) -> None:
+def fill(
+    encode: Callable[[Tensor], Tensor],
+    lonlat: Tensor,
+    out: Tensor,
+    device: torch.device,
+    rows: int,
+    done: Callable[[int], object],
+) -> None:
     """Fill the rows of a result.
 
     Parameters
@@ -30,6 +37,8 @@ def fill(encode: Callable[[Tensor], Tensor], lonlat: Tensor, out: Tensor, device
         Where ``encode`` works.
     rows : int
         Of a chunk.
+    done : callable
+        Is told how many rows more are under way, chunk by chunk.
     """
     slots = [_Slot(rows, out.shape[1], device) for _ in range(UNDER_WAY)]
     parts = chunks.slices(len(lonlat), rows)
@@ -38,6 +47,7 @@ def fill(encode: Callable[[Tensor], Tensor], lonlat: Tensor, out: Tensor, device
         if number >= UNDER_WAY:
             slot.finish(out[parts[number - UNDER_WAY]])
         slot.start(encode, lonlat[part])
+        done(part.stop - part.start)
     for number in range(max(0, len(parts) - UNDER_WAY), len(parts)):
         slots[number % UNDER_WAY].finish(out[parts[number]])
 

@@ -32,9 +32,12 @@ def test_each_row_is_in_its_place(count: int) -> None:
         sizes.append(len(points))
         return torch.cat([points, points.sum(1, keepdim=True)], 1).float()
 
-    streaming.fill(encode, lonlat, out, CPU, 4)
+    done: list[int] = []
+    streaming.fill(encode, lonlat, out, CPU, 4, done.append)
     assert torch.equal(out, torch.cat([lonlat, lonlat.sum(1, keepdim=True)], 1).float())
     assert sizes == [4] * -(-count // 4)
+    assert sum(done) == count
+    assert len(done) == len(sizes)
 
 
 def test_rows_behind_the_last_are_zero() -> None:
@@ -44,7 +47,7 @@ def test_rows_behind_the_last_are_zero() -> None:
         given.append(points.clone())
         return points.float()
 
-    streaming.fill(encode, torch.ones(10, 2, dtype=torch.float64), torch.empty(10, 2), CPU, 4)
+    streaming.fill(encode, torch.ones(10, 2, dtype=torch.float64), torch.empty(10, 2), CPU, 4, [].append)
     assert torch.equal(given[2], torch.tensor([[1.0, 1], [1, 1], [0, 0], [0, 0]], dtype=torch.float64))
 
 
