@@ -1,4 +1,4 @@
-"""The land cells of a regular grid, and an encoder's embedding of them."""
+"""The land cells of a regular grid, or all of them, and an encoder's embedding of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ CHUNK = 16_384
 
 @dataclass(frozen=True)
 class LandGrid:
-    """Land cells of a regular grid of longitude and latitude, Antarctica left out.
+    """Land cells of a regular grid of longitude and latitude, Antarctica left out; or all cells.
 
     Attributes
     ----------
@@ -27,11 +27,12 @@ class LandGrid:
         Side of a cell, in degrees.
     land : ndarray
         bool (rows, columns): cells of which at least half is land. Row 0 touches the north pole, column 0 begins at
-        180° W; the last row is the last one whose centre lies north of 60° S.
+        180° W; the last row is the last one whose centre lies north of 60° S. Of a grid of the whole globe every cell
+        counts, down to the south pole.
     lonlat : ndarray
         (N, 2) centres of the land cells in degrees, in the order of ``land.nonzero()``.
     area : ndarray
-        (N,) share of the land area in each cell; sums to one.
+        (N,) share of their area in each cell; sums to one.
     """
 
     resolution: float
@@ -54,13 +55,15 @@ class LandGrid:
         return image
 
 
-def land_grid(resolution: float) -> LandGrid:
+def land_grid(resolution: float, *, sea: bool = False) -> LandGrid:
     """Land cells of a grid.
 
     Parameters
     ----------
     resolution : float
         Side of a cell in degrees, from 0.25 to 10; it must divide 180.
+    sea : bool
+        Take the cells of the whole globe, sea and Antarctica too.
 
     Raises
     ------
@@ -74,9 +77,8 @@ def land_grid(resolution: float) -> LandGrid:
         raise ValueError(
             f"resolution must divide 180 degrees, got {resolution!r}; the nearest that does is {180 / rows:.6g}"
         )
-    land = _share_of_land(rows) >= 0.5
     centre_lat = 90 - (np.arange(rows) + 0.5) * 180 / rows
-    land = land[centre_lat > SOUTH]
+    land = np.ones((rows, 2 * rows), bool) if sea else (_share_of_land(rows) >= 0.5)[centre_lat > SOUTH]
     row, column = land.nonzero()
     lat = centre_lat[row]
     lon = -180 + (column + 0.5) * 180 / rows
