@@ -14,14 +14,15 @@ ROWS = [
     {"locenc.compat._loaded", "locenc.compat.tte"}
     | {f"locenc.compat.{name}" for name in ("torchspatial", "sphere2vec", "csp", "sinr", "geoclip", "satclip")}
     | {f"locenc.compat.{name}" for name in ("_kinds", "_build", "_checkpoint", "_columns")},
-    {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.encoders"}
-    | {"locenc.versions", "locenc.embedding"},
-    {"locenc.maps.land", "locenc.maps.patterns", "locenc.maps.page"},
+    {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.maps.html_page", "locenc.encoders"}
+    | {"locenc.versions", "locenc.embedding", "locenc.grids", "locenc.alike", "locenc.sklearn"},
+    {"locenc.maps.land", "locenc.maps.packing", "locenc.maps.patterns", "locenc.maps.page"},
     {"locenc.registry", "locenc.streaming", "locenc.places"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}
     | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"}
     | {"locenc.tiled", "locenc.first_layer", "locenc.fused", "locenc.waves"},
-    {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.crs", "locenc.data", "locenc._weights"},
+    {"locenc.scales", "locenc.spec", "locenc.coords", "locenc.crs", "locenc.data", "locenc._weights"}
+    | {"locenc.grid_axes"},
     {"locenc.kernels", "locenc.residual", "locenc.siren", "locenc.branches"},
     {"locenc.dropout"},
     {f"locenc.kernels.numba_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
