@@ -17,6 +17,9 @@ ROWS = [
     {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.maps.html_page", "locenc.encoders"}
     | {"locenc.versions", "locenc.embedding", "locenc.grids", "locenc.alike", "locenc.sklearn"},
     {"locenc.maps.land", "locenc.maps.packing", "locenc.maps.patterns", "locenc.maps.page"},
+    {"locenc.maps.canvas"},
+    {"locenc.maps.built_in", "locenc.maps.proj"},
+    {"locenc.maps.projection"},
     {"locenc.registry", "locenc.streaming", "locenc.places"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}
     | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"}
