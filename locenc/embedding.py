@@ -100,16 +100,12 @@ def embed(
     array([[ 0.75 ,  0.433,  0.5  ],
            [ 0.354, -0.612,  0.707]], dtype=float32)
     """
-    if not isinstance(encoder, (LocationEncoder, PositionEncoder)):
-        raise TypeError(
-            f"encoder must be a LocationEncoder or a PositionEncoder, got {type(encoder).__name__}; locenc.create and "
-            "locenc.position_encoder make them"
-        )
+    dim = embedding_dim(encoder)
     batch_size = None if batch_size is None else check_count("batch_size", batch_size)
     at = home(encoder) if device is None else resolve(device)
     places = read(data, lon=lon, lat=lat, missing=missing)
     lonlat = torch.from_numpy(np.nan_to_num(places.lonlat) if places.missing.any() else places.lonlat)
-    shape = (len(lonlat), embedding_dim(encoder))
+    shape = (len(lonlat), dim)
     if out is None:
         result = memory.empty(shape, torch.float32)
         out = result.numpy()
@@ -125,7 +121,12 @@ def embed(
 
 
 def embedding_dim(encoder: LocationEncoder | PositionEncoder) -> int:
-    """Number of columns of an encoder's embedding."""
+    """Number of columns of an encoder's embedding; a TypeError says what is no encoder."""
+    if not isinstance(encoder, (LocationEncoder, PositionEncoder)):
+        raise TypeError(
+            f"encoder must be a LocationEncoder or a PositionEncoder, got {type(encoder).__name__}; locenc.create and "
+            "locenc.position_encoder make them"
+        )
     return encoder.dim if isinstance(encoder, LocationEncoder) else encoder.out_dim
 
 
