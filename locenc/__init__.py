@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from locenc import coords, data, maps
+    from locenc.alike import nearest
     from locenc.compat.csp import load_csp
     from locenc.compat.geoclip import load_geoclip
     from locenc.compat.satclip import load_satclip
@@ -17,8 +18,10 @@ if TYPE_CHECKING:
     from locenc.compat.sphere2vec import load_sphere2vec
     from locenc.compat.torchspatial import load_torchspatial
     from locenc.compat.tte import load_tte
+    from locenc.description import describe
     from locenc.embedding import embed
     from locenc.encoders import Space2Vec, Sphere2Vec, SphericalHarmonics, Wrap
+    from locenc.grids import embed_grid
     from locenc.kernels.choice import backend
     from locenc.location_encoder import LocationEncoder
     from locenc.networks import FFN, ResidualFCNet
@@ -42,7 +45,9 @@ _HOME = {
     "coords": "",
     "create": "registry",
     "data": "",
+    "describe": "description",
     "embed": "embedding",
+    "embed_grid": "grids",
     "from_pretrained": "pretrained",
     "list_encoders": "registry",
     "load_csp": "compat.csp",
@@ -53,6 +58,7 @@ _HOME = {
     "load_torchspatial": "compat.torchspatial",
     "load_tte": "compat.tte",
     "maps": "",
+    "nearest": "alike",
     "position_encoder": "registry",
     "register": "registry",
     "show_versions": "versions",
@@ -72,7 +78,9 @@ __all__ = [
     "coords",
     "create",
     "data",
+    "describe",
     "embed",
+    "embed_grid",
     "from_pretrained",
     "list_encoders",
     "load_csp",
@@ -83,6 +91,7 @@ __all__ = [
     "load_torchspatial",
     "load_tte",
     "maps",
+    "nearest",
     "position_encoder",
     "register",
     "show_versions",

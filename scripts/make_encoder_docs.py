@@ -44,32 +44,15 @@ Cosine similarity of the position features to the place marked by a cross, in th
 """
 
 
-def measure(position: torch.nn.Module) -> tuple[float, float]:
-    """Largest difference across ±180, and between two longitudes at the poles."""
-    lat = torch.linspace(-90, 90, 721, dtype=torch.float64)
-    east, west = (position(torch.stack([torch.full_like(lat, lon), lat], 1)) for lon in (180.0, -180.0))
-    lon = torch.linspace(-180, 180, 721, dtype=torch.float64)
-    poles = [position(torch.stack([lon, torch.full_like(lon, pole)], 1)) for pole in (90.0, -90.0)]
-    spread = max(float((values.amax(0) - values.amin(0)).max()) for values in poles)
-    return float((east - west).abs().max()), spread
-
-
-def number(value: float) -> str:
-    """Two digits, and 0 for what is rounding."""
-    return "0" if value < 1e-6 else f"{value:.2g}"
-
-
 def table() -> str:
     """Rows of the encoders."""
     rows = []
     for name in locenc.list_encoders():
         torch.manual_seed(0)
-        position = locenc.position_encoder(name)
-        with torch.no_grad():
-            jump, poles = measure(position)
-        columns = f"{position.out_dim:,}" + (" (learned)" if list(position.parameters()) else "")
+        facts = locenc.describe(locenc.position_encoder(name))
+        columns = f"{facts.features:,}" + (" (learned)" if facts.num_parameters else "")
         network = locenc.registry.default_network(name)
-        rows.append(f"| `{name}` | {columns} | {network} | {number(jump)} | {number(poles)} |")
+        rows.append(f"| `{name}` | {columns} | {network} | {facts.antimeridian_jump:.2g} | {facts.pole_jump:.2g} |")
     return "\n".join(rows)
 
 
@@ -81,8 +64,9 @@ def seam_rows() -> str:
         "space2vec-grid",
     ):
         for seamless in (False, True):
-            jump, poles = measure(locenc.position_encoder(name, num_scales=16, finest_km=1000, seamless=seamless))
-            rows.append(f"| `{name}`, seamless={seamless} | {number(jump)} | {number(poles)} |")
+            position = locenc.position_encoder(name, num_scales=16, finest_km=1000, seamless=seamless)
+            facts = locenc.describe(position)
+            rows.append(f"| `{name}`, seamless={seamless} | {facts.antimeridian_jump:.2g} | {facts.pole_jump:.2g} |")
     return "\n".join(rows)
 
 

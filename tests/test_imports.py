@@ -16,7 +16,7 @@ ROWS = [
     | {f"locenc.compat.{name}" for name in ("_kinds", "_build", "_checkpoint", "_columns")},
     {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.maps.html_page", "locenc.encoders"}
     | {f"locenc.maps.{name}" for name in ("class_maps", "coloured_places", "feature_maps", "likeness")}
-    | {"locenc.versions", "locenc.embedding", "locenc.grids", "locenc.alike", "locenc.sklearn"},
+    | {"locenc.description", "locenc.versions", "locenc.embedding", "locenc.grids", "locenc.alike", "locenc.sklearn"},
     {"locenc.maps.page", "locenc.maps.sheet"},
     {"locenc.maps.land", "locenc.maps.packing", "locenc.maps.patterns"},
     {"locenc.maps.canvas", "locenc.maps.running", "locenc.maps.feature_columns"},
