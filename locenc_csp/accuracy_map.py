@@ -8,8 +8,8 @@ from numpy.typing import ArrayLike, NDArray
 from locenc._extras import require
 from locenc._names import check_count
 from locenc.coords import as_lonlat
-from locenc.maps.page import GRATICULE, INK
-from locenc_csp.world_map import draw_world, map_edge, outline, project
+from locenc.maps.built_in import world
+from locenc.maps.canvas import GRATICULE, INK, Canvas
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -140,7 +140,7 @@ def plot_accuracy(
         raise ValueError("expected at least one place to draw, got none")
     colours = require("matplotlib.colors", extra="csp")
     panel_width = (WIDTH - 2 * MARGIN - GAP) / 2
-    across, upward = np.ptp(map_edge(), axis=0)
+    across, upward = np.ptp(world().outline, axis=0)
     map_height = panel_width * upward / across
     height = TITLE + map_height + LEGEND + FOOT
     figure: Figure = require("matplotlib.figure", extra="csp").Figure((WIDTH, height), facecolor="white", layout="none")
@@ -188,10 +188,11 @@ def plot_accuracy(
 def _draw_cells(panel: Any, bounds: Floats, values: Any, colour_map: str, norm: Any) -> Any:
     """Draw coloured cells on a map of the world; return what a colour bar is made from."""
     colours = require("matplotlib", extra="csp").colormaps[colour_map].with_extremes(bad=FEW)
-    outlines = [project(outline(*cell)) for cell in bounds]
+    canvas = Canvas(panel)
+    outlines = [canvas.projection.within(tuple(cell)).outline for cell in bounds]
     cells = require("matplotlib.collections", extra="csp").PolyCollection(
         outlines, cmap=colours, norm=norm, edgecolors=GRATICULE, linewidths=0.25
     )
     cells.set_array(values)
-    draw_world(panel, cells)
+    canvas.collection(cells)
     return cells

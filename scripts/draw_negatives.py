@@ -16,10 +16,10 @@ from matplotlib.patches import Circle
 from PIL import Image
 from torch import Tensor
 
-from locenc.maps.page import INK
+from locenc.maps.built_in import world
+from locenc.maps.canvas import INK, Canvas
 from locenc_csp.negatives import Sampler, at_least, box, density, land, official_ellipse, polygons, sphere
 from locenc_csp.sampler import from_uniform
-from locenc_csp.world_map import draw_world, map_edge, project
 
 PICTURE = Path(__file__).resolve().parent.parent / "docs" / "images" / "negatives.png"
 POINTS, RADIUS, KM, COLOURS = 2000, 0.013, 3000.0, 128
@@ -50,7 +50,7 @@ def main() -> None:
         ("spherical, not offered", "the CSP code's default: a quarter of the globe", quarter(), OFFICIAL, False),
     ]
     panel_width = (WIDTH - 2 * MARGIN - 2 * GAP) / 3
-    across, upward = np.ptp(map_edge(), axis=0)
+    across, upward = np.ptp(world().outline, axis=0)
     row_height = TITLE + panel_width * upward / across
     height = 3 * row_height + MARGIN
     figure = Figure((WIDTH, height), facecolor="white")
@@ -59,10 +59,13 @@ def main() -> None:
         x, y = MARGIN + column * (panel_width + GAP), height - (row + 1) * row_height
         panel = figure.add_axes((x / WIDTH, y / height, panel_width / WIDTH, (row_height - TITLE) / height))
         points = sampler(here, POINTS, torch.Generator().manual_seed(0))
-        dots = [Circle(point, RADIUS) for point in project(points)]
-        draw_world(panel, PatchCollection(dots, facecolors=colour, edgecolors="none", alpha=0.75))
+        canvas = Canvas(panel)
+        dots = [Circle(point, RADIUS) for point in canvas.projection.project(points)]
+        canvas.collection(PatchCollection(dots, facecolors=colour, edgecolors="none", alpha=0.75))
         if crossed:
-            panel.plot(*project([PARIS])[0], marker="x", color=OWN, markersize=6, markeredgewidth=1.8, zorder=9)
+            panel.plot(
+                *canvas.projection.project(PARIS), marker="x", color=OWN, markersize=6, markeredgewidth=1.8, zorder=9
+            )
         figure.text(x / WIDTH, (y + row_height - 0.14) / height, name, fontsize=11, color=INK, va="top", weight="bold")
         figure.text(x / WIDTH, (y + row_height - 0.31) / height, what, fontsize=9, color=INK, va="top")
     drawn = io.BytesIO()

@@ -19,8 +19,9 @@ from torch import nn
 import locenc
 from locenc.coords import equal_earth
 from locenc.data import land_cover, land_mask, sample_raster
+from locenc.maps.canvas import SEA
 from locenc.maps.land import land_grid
-from locenc.maps.page import PALETTE, SEA
+from locenc.maps.page import PALETTE
 from locenc.maps.patterns import mutual_information
 
 

@@ -22,11 +22,14 @@ def rectangle(bounds: Box) -> Projection:
     middle, centre = (south + north) / 2, (west + east) / 2
     scale = math.cos(math.radians(middle))
     stretch, shift = np.array([scale, 1.0]), np.array([centre, 0.0])
-    name = f"equirectangular, true to scale at {abs(middle):.3g}°{' N' if middle > 0 else ' S' if middle < 0 else ''}"
     return Projection(
-        name, lambda places: (places - shift) * stretch, lambda points: points / stretch + shift, bounds, centre,
+        "Equirectangular",
+        lambda places: (places - shift) * stretch,
+        lambda points: points / stretch + shift,
+        bounds,
+        centre,
         scale=scale,
-    )  # fmt: skip
+    )
 
 
 def _equal_earth(places: Floats) -> Floats:
@@ -50,6 +53,7 @@ def _equal_earth_inverse(points: Floats) -> Floats:
         lat = np.arcsin(2 * np.sin(theta) / math.sqrt(3))
         lon = math.sqrt(3) * x * slope / (2 * np.cos(theta))
         places = np.rad2deg(np.stack([lon, lat], 1))
-    places[~(np.abs(places[:, 0]) <= 180)] = np.nan  # beside the map
+    places[~(np.abs(places[:, 0]) <= 180 + 1e-9)] = np.nan  # beside the map
+    places[:, 0] = places[:, 0].clip(-180, 180)
     found: Floats = places
     return found

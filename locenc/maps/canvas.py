@@ -131,7 +131,7 @@ class Canvas:
         shown = values if values.ndim == 3 else np.ma.masked_invalid(values)
         # The transform is that of the data, which axes of cartopy do not warp.
         image = self.axes.imshow(
-            shown, extent=self.frame, origin="upper", interpolation="nearest", aspect="equal",
+            shown, extent=self.frame, origin="upper", interpolation="nearest", aspect=self.axes.get_aspect(),
             transform=self.axes.transData, zorder=_CONTENT, **style,
         )  # fmt: skip
         image.set_clip_path(self._clip)
@@ -197,8 +197,7 @@ class Canvas:
                 name, (x, y), (6 * side, 0), textcoords="offset points", ha="left" if side > 0 else "right",
                 va="center", fontsize=8, color=INK, zorder=_MARKS, annotation_clip=True,
             )  # fmt: skip
-            effects = require("matplotlib.patheffects", extra="geo")
-            text.set_path_effects([effects.withStroke(linewidth=2, foreground="white")])
+            text.set_path_effects(_rim())
         return found
 
     def collection(self, part: Any) -> None:
@@ -215,9 +214,26 @@ class Canvas:
         closed = np.append(edge, edge[:1], 0)
         self.axes.plot(*closed.T, color=COAST, linewidth=0.7, zorder=_EDGE, clip_on=False)
         self.axes.set_axis_off()
-        self.axes.set_aspect("equal")
+        self.axes.set(xticks=[], yticks=[])  # titles would leave room for the ticks' power of ten
         (left, bottom), (right, top) = edge.min(0), edge.max(0)
         self.frame = left, right, bottom, top
+        box = self.axes.get_window_extent()
+        if abs(box.height / box.width / self.ratio - 1) > 1e-6:  # else it is so already, to the last bit
+            self.axes.set_aspect("equal")
+        if self.projection.scale is not None:
+            self._label_degrees()
+
+    def _label_degrees(self) -> None:
+        """Longitudes and latitudes along the inner edge of a rectangle."""
+        left, _, bottom, _ = self.frame
+        west, south, east, north = self.projection.box
+        style = {"fontsize": 6.5, "color": INK, "zorder": _MARKS, "textcoords": "offset points", "path_effects": _rim()}
+        for lon in _multiples(_step(east - west), west + 0.06 * (east - west), east - 0.06 * (east - west)):
+            x = self.projection.forward(np.array([[lon, south]]))[0, 0]
+            text = _named((lon + 180) % 360 - 180, "WE")
+            self.axes.annotate(text, (x, bottom), (0, 3), ha="center", va="bottom", **style)
+        for lat in _multiples(_step(north - south), south + 0.12 * (north - south), north - 0.04 * (north - south)):
+            self.axes.annotate(_named(lat, "SN"), (left, lat), (3, 0), ha="left", va="center", **style)
 
     def _lines(self, lines: Sequence[Floats], **style: Any) -> None:
         paths = [path for line in lines for path in self.projection.paths(line)]
@@ -241,6 +257,15 @@ def graticule(projection: Projection) -> list[Floats]:
     return [np.column_stack([np.full_like(up, lon), up]) for lon in _multiples(side_lon, west, east)] + [
         np.column_stack([over, np.full_like(over, lat)]) for lat in _multiples(side_lat, south, north)
     ]
+
+
+def _rim() -> list[Any]:
+    """A white rim round text, readable on any colour."""
+    return [require("matplotlib.patheffects", extra="geo").withStroke(linewidth=2, foreground="white")]
+
+
+def _named(degrees: float, sides: str) -> str:
+    return f"{abs(degrees):.7g}°{sides[degrees > 0] if degrees % 180 else ''}"
 
 
 def _step(span: float) -> float:

@@ -19,9 +19,10 @@ from locenc._extras import require
 from locenc._files import write_text
 from locenc._names import check_count
 from locenc.data import coastline
+from locenc.maps.canvas import SEA
 from locenc.maps.land import SOUTH, LandGrid, embed_land, land_grid
 from locenc.maps.packing import Deviation, Packed, deviation, pack
-from locenc.maps.page import CHANNELS, PALETTE, REST, SEA
+from locenc.maps.page import CHANNELS, PALETTE, REST
 from locenc.maps.patterns import area_by_code, clusters, principal_channels, turn_channels
 
 SCRIPTS = ("projection.js", "cells.js", "map.js", "page.js", "input.js")

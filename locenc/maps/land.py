@@ -1,20 +1,16 @@
 """The land cells of a regular grid, or all of them, and an encoder's embedding of them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
 from locenc.data import land_mask
+from locenc.maps.running import run
 
 #: South of this only ice is left; grids end here.
 SOUTH = -60.0
-CHUNK = 16_384
 
 
 @dataclass(frozen=True)
@@ -47,6 +43,15 @@ class LandGrid:
         lon = np.linspace(-180, 180, columns + 1)
         lat = 90 - 180 / (columns // 2) * np.arange(rows + 1)
         return np.stack(np.meshgrid(lon, lat), -1)
+
+    def sample(self, values: NDArray[np.float64], lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(..., C) values of cells, laid out by `spread`, at (..., 2) places; zero where there is no cell or place."""
+        rows, columns = self.land.shape
+        placed = np.isfinite(lonlat).all(-1) & (90 - lonlat[..., 1] < rows * self.resolution)
+        lon, lat = np.moveaxis(np.where(placed[..., None], lonlat, 0.0), -1, 0)
+        row = np.minimum(((90 - lat) / self.resolution).astype(np.int64), rows - 1)
+        column = np.floor((lon + 180) / self.resolution).astype(np.int64) % columns
+        return np.where(placed[..., None], values[row, column], 0.0)
 
     def spread(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Lay (N, C) values of the land cells out as (rows, columns, C), zero elsewhere."""
@@ -107,14 +112,7 @@ def embed_land(encoder: nn.Module, grid: LandGrid) -> NDArray[np.float32]:
     ValueError
         If the output is not (N, d), or not finite.
     """
-    weights = next(chain(encoder.parameters(), encoder.buffers()), None)
-    device = torch.device("cpu") if weights is None else weights.device
-    with _evaluating(encoder), torch.no_grad():
-        parts = [
-            _checked(encoder(lonlat.to(device)), lonlat) for lonlat in torch.split(torch.from_numpy(grid.lonlat), CHUNK)
-        ]
-    embedding: NDArray[np.float32] = torch.cat(parts).numpy()
-    return embedding
+    return run(encoder, grid.lonlat, nn.functional.normalize)
 
 
 def _share_of_land(rows: int) -> NDArray[np.float64]:
@@ -125,30 +123,3 @@ def _share_of_land(rows: int) -> NDArray[np.float64]:
     size = np.diff(tops, append=mask.shape[0])[:, None] * np.diff(lefts, append=mask.shape[1])
     share: NDArray[np.float64] = count / size
     return share
-
-
-def _checked(output: torch.Tensor, lonlat: torch.Tensor) -> torch.Tensor:
-    if output.ndim != 2 or len(output) != len(lonlat):
-        raise ValueError(
-            f"the encoder must map ({len(lonlat)}, 2) degrees to ({len(lonlat)}, d), but gave {tuple(output.shape)}"
-        )
-    rows = output.to("cpu", torch.float32)
-    bad = ~rows.isfinite().all(1)
-    if bad.any():
-        lon, lat = lonlat[bad][0].tolist()
-        raise ValueError(
-            f"the encoder's output is NaN or infinite at {int(bad.sum())} of {len(rows)} places, the first at "
-            f"longitude {lon:g}, latitude {lat:g}"
-        )
-    return nn.functional.normalize(rows)
-
-
-@contextmanager
-def _evaluating(encoder: nn.Module) -> Iterator[None]:
-    modes = [(module, module.training) for module in encoder.modules()]
-    encoder.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

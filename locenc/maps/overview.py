@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 from tqdm import tqdm
 
+from locenc._names import unknown
 from locenc.data import land_cover, sample_raster
 from locenc.maps.land import LandGrid, embed_land, land_grid
-from locenc.maps.page import PALETTE, View, draw_page
+from locenc.maps.page import PALETTE, SHOWS, View, draw_on_axes, draw_page
 from locenc.maps.patterns import (
     area_by_code,
     clusters,
@@ -37,7 +38,10 @@ def plot(
     reference: Callable[[NDArray[np.float64]], ArrayLike] | None = None,
     reference_name: str = "land cover",
     seed: int = 0,
-) -> "Figure":
+    show: str = "components",
+    crs: Any = None,
+    ax: Any = None,
+) -> "Figure | Any":
     """World maps of embeddings: a row of two for each encoder, principal components and clusters.
 
     Embeddings are those of the centres of a grid's land cells, scaled to length one. Antarctica is left out: it is
@@ -71,12 +75,20 @@ def plot(
     reference_name : str
         What the reference holds, for the figure.
     seed : int
-        Of k-means. Equal seeds give equal figures.
+        Of k-means. Equal seeds give equal figures. On grids of more than 65,536 land cells (finer than about 0.55
+        degrees) the clusters' centres are those of 16,384 cells drawn by area.
+    show : {"components", "clusters"}
+        Which of the two is drawn on ``ax``.
+    crs : any, optional
+        Projection, as ``pyproj.CRS.from_user_input`` takes it, such as ``"+proj=robin +lon_0=150"``; Equal Earth by
+        default.
+    ax : axes, optional
+        Of matplotlib, or cartopy (in their own projection), to draw one map of one encoder on.
 
     Returns
     -------
-    matplotlib.figure.Figure
-        Not registered with pyplot; ``figure.savefig("maps.png", dpi=150)`` writes it.
+    matplotlib.figure.Figure or axes
+        Not registered with pyplot; ``figure.savefig("maps.png", dpi=150)`` writes it. The axes if given.
 
     Raises
     ------
@@ -85,8 +97,9 @@ def plot(
     TypeError
         If an encoder is no module, or the reference's codes are no integers.
     ValueError
-        For no encoder, another number of titles, a resolution or number of clusters out of range, an encoder's output
-        that is not (N, d) or not finite, or codes that are not (N,) or all negative.
+        For no encoder, several with ``ax``, another number of titles, an unknown ``show`` or projection, a resolution
+        or number of clusters out of range, an encoder's output that is not (N, d) or not finite, or codes that are not
+        (N,) or all negative.
 
     References
     ----------
@@ -100,6 +113,10 @@ def plot(
     'Wrap: 12 clusters'
     """
     titles = _check(encoders, titles, num_clusters)
+    if show not in SHOWS:
+        raise ValueError(unknown("map:", show, SHOWS))
+    if ax is not None and len(encoders) != 1:
+        raise ValueError(f"ax takes a map of one encoder, got {len(encoders)}; without ax= a figure is made")
     grid = land_grid(resolution)
     classes = _classes(reference or _land_cover_codes, grid)
     views: list[View] = []
@@ -107,7 +124,10 @@ def plot(
         for encoder, title in zip(encoders, titles, strict=True):
             first = views[0] if views else None
             views.append(_view(title, encoder, grid, classes, num_clusters, seed, first, bar))
-    return draw_page(views, grid, reference_name)
+    if ax is None:
+        return draw_page(views, grid, reference_name, crs)
+    draw_on_axes(ax, views[0], grid, show, crs)
+    return ax
 
 
 def _check(encoders: Sequence[Any], titles: Sequence[str] | None, num_clusters: int) -> Sequence[str]:

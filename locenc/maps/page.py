@@ -1,16 +1,15 @@
-"""The page of `locenc.maps.plot`: world maps in the Equal Earth projection, with their legends."""
+"""The page of `locenc.maps.plot`: world maps with their legends."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from locenc._extras import require
-from locenc.coords import equal_earth
-from locenc.data import coastline
+from locenc.maps.canvas import INK, Canvas, projection_of
 from locenc.maps.land import SOUTH, LandGrid
+from locenc.maps.projection import Projection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,8 +20,12 @@ PALETTE: tuple[str, ...] = (
     "#4b4e0d", "#0c71eb", "#5df0a5", "#810b61", "#e4a522", "#f3bbfc", "#9089ae", "#cf105f",
     "#695aa7", "#a2e573", "#949dfb", "#5ec4a9", "#b56c17", "#452c9f", "#184f32", "#7dac5d",
 )  # fmt: skip
-SEA, GRATICULE, INK, COAST, REST = "#eef2f6", "#d3dae2", "#222222", "#333333", "#dddddd"
+REST = "#dddddd"
 CHANNELS = {"red": "#d8433c", "green": "#3fa34d", "blue": "#3c6fd8"}
+
+SHOWS = ("components", "clusters")
+#: Cells of at least so many degrees are drawn one by one, smaller ones as a picture of so many columns.
+COARSE, PIXELS = 1.0, 1600
 
 # The page, in inches.
 WIDTH, MARGIN, GAP, FOOT = 12.0, 0.25, 0.3, 0.72
@@ -57,10 +60,11 @@ class View(NamedTuple):
     agreement: float
 
 
-def draw_page(views: Sequence[View], grid: LandGrid, reference_name: str) -> "Figure":
+def draw_page(views: Sequence[View], grid: LandGrid, reference_name: str, crs: Any = None) -> "Figure":
     """Draw a row of two maps for each view, legends below each, notes at the foot."""
     palette = require("matplotlib.colors", extra="geo").to_rgba_array(PALETTE)[:, :3]
-    across, upward = np.ptp(_outline(), axis=0)
+    projection = _projection(crs)
+    across, upward = np.ptp(projection.outline, axis=0)
     map_height = PANEL * upward / across
     row_height = TITLE + map_height + LEGEND
     height = len(views) * row_height + FOOT
@@ -75,40 +79,61 @@ def draw_page(views: Sequence[View], grid: LandGrid, reference_name: str) -> "Fi
 
     for row, view in enumerate(views):
         y = row * row_height + TITLE
-        count = len(view.cluster_areas)
-        for column, (heading, colours) in enumerate(
-            [("principal components", 0.05 + 0.9 * view.channels), (f"{count} clusters", palette[view.labels])]
-        ):
-            panel = axes(column, y, map_height, f"{view.title}: {heading}")
-            panel.set_title(f"{view.title}: {heading}", loc="left", fontsize=11, color=INK, pad=4)
-            _draw_world(panel, grid, colours)
+        for column, (heading, colours) in enumerate(_maps(view, palette)):
+            panel = axes(column, y, map_height, heading)
+            panel.set_title(heading, loc="left", fontsize=11, color=INK, pad=4)
+            _draw_cells(Canvas(panel, projection), grid, colours)
         y += map_height + 0.08
         _variance_legend(axes(0, y, STRIP, f"{view.title}: variance"), view.shares)
         legend = axes(1, y, STRIP, f"{view.title}: areas")
         _cluster_legend(legend, view.cluster_areas, palette)
         _note(legend, f"Normalised mutual information with {reference_name}: {view.agreement:.3f}", -1.5)
-    figure.text(MARGIN / WIDTH, 0.12 / height, _foot(grid), fontsize=8, color=INK, va="bottom", linespacing=1.45)
+    figure.text(
+        MARGIN / WIDTH,
+        0.12 / height,
+        _foot(grid, projection.name),
+        fontsize=8,
+        color=INK,
+        va="bottom",
+        linespacing=1.45,
+    )
     return figure
 
 
-def _draw_world(panel: Any, grid: LandGrid, colours: NDArray[np.float64]) -> None:
-    """Draw the cells that have colours, between the sea and the coastlines."""
-    lines = require("matplotlib.collections", extra="geo").LineCollection
-    outline = require("matplotlib.patches", extra="geo").Polygon(_outline(), facecolor=SEA, edgecolor="none")
-    panel.add_patch(outline)
+def draw_on_axes(axes: Any, view: View, grid: LandGrid, show: str, crs: Any) -> None:
+    """Draw the components or the clusters of a view, with a legend below, on given axes."""
+    palette = require("matplotlib.colors", extra="geo").to_rgba_array(PALETTE)[:, :3]
+    canvas = Canvas(axes, None if hasattr(axes, "projection") and crs is None else _projection(crs))
+    heading, colours = _maps(view, palette)[SHOWS.index(show)]
+    axes.set_title(heading, loc="left", fontsize=11, color=INK, pad=4)
+    _draw_cells(canvas, grid, colours)
+    strip = axes.inset_axes((0.0, -0.09, 1.0, 0.05))
+    strip.set_axis_off()
+    if show == "components":
+        _variance_legend(strip, view.shares)
+    else:
+        _cluster_legend(strip, view.cluster_areas, palette)
+
+
+def _maps(view: View, palette: NDArray[np.float64]) -> list[tuple[str, NDArray[np.float64]]]:
+    """Headings and colours of the two maps of a view."""
+    return [
+        (f"{view.title}: principal components", 0.05 + 0.9 * view.channels),
+        (f"{view.title}: {len(view.cluster_areas)} clusters", palette[view.labels]),
+    ]
+
+
+def _projection(crs: Any) -> Projection:
+    return projection_of(crs, (-180, SOUTH, 180, 90) if crs is None else None)
+
+
+def _draw_cells(canvas: Canvas, grid: LandGrid, colours: NDArray[np.float64]) -> None:
+    """Draw the cells that have colours: as they are where they are large, else pixel by pixel."""
     cells = grid.spread(np.column_stack([colours, np.ones(len(colours))]))  # the sea stays transparent
-    x, y = np.moveaxis(_project(grid.corners), -1, 0)
-    coast = [_project(ring) for ring in coastline()]
-    for part in (
-        panel.add_collection(lines(_graticule(), colors=GRATICULE, linewidths=0.4, zorder=2)),
-        panel.pcolormesh(x, y, cells, rasterized=True, zorder=3),
-        panel.add_collection(lines(coast, colors=COAST, linewidths=0.45, zorder=4)),
-    ):
-        part.set_clip_path(outline)
-    edge = np.append(_outline(), _outline()[:1], 0)
-    panel.plot(*edge.T, color=COAST, linewidth=0.7, zorder=5, clip_on=False)
-    (west, south), (east, north) = edge.min(0), edge.max(0)
-    panel.set(xlim=(west, east), ylim=(south, north))
+    if canvas.projection.exact and grid.resolution >= COARSE:
+        canvas.cells(grid.corners, cells)
+    else:
+        canvas.picture(grid.sample(cells, canvas.pixels(PIXELS)))
 
 
 def _variance_legend(strip: Any, shares: NDArray[np.float64]) -> None:
@@ -135,31 +160,12 @@ def _note(strip: Any, text: str, below: float) -> None:
     strip.text(0, below, text, transform=strip.transAxes, fontsize=9, color=INK, va="top")
 
 
-def _foot(grid: LandGrid) -> str:
+def _foot(grid: LandGrid, projection: str) -> str:
     return (
         "Left: the first three principal components of the embedding as red, green and blue; places of similar colour "
         "have similar embeddings.\n"
         "Right: k-means clusters of the embedding with their shares of the land area, numbered by area in the first "
         "row; other rows take number and colour of the cluster they overlap most.\n"
         f"Land cells of {grid.resolution:g}° north of {-SOUTH:g}° S, weighted by area. Mutual information: 0 is "
-        "independence, 1 the same partition. Equal Earth projection; coastlines: Natural Earth."
+        f"independence, 1 the same partition. {projection} projection; coastlines: Natural Earth."
     )
-
-
-def _project(lonlat: ArrayLike) -> NDArray[np.float64]:
-    points: NDArray[np.float64] = equal_earth(torch.tensor(np.asarray(lonlat))).numpy()
-    return points
-
-
-def _outline() -> NDArray[np.float64]:
-    """Edge of the map: up the antimeridian, along the pole, down again; closed along the southern parallel."""
-    lat = np.linspace(SOUTH, 90, 151)
-    west, east = (np.column_stack([np.full_like(lat, lon), lat]) for lon in (-180.0, 180.0))
-    return _project(np.concatenate([west, east[::-1]]))
-
-
-def _graticule() -> list[NDArray[np.float64]]:
-    lat = np.linspace(SOUTH, 90, 151)
-    meridians = [np.column_stack([np.full_like(lat, lon), lat]) for lon in range(-120, 180, 60)]
-    parallels = [np.array([(-180.0, lat), (180.0, lat)]) for lat in range(-30, 90, 30)]
-    return [_project(line) for line in (*meridians, *parallels)]

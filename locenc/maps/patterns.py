@@ -13,6 +13,8 @@ from locenc._extras import require
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
+#: K-means of more rows is fitted to a sample of them.
+_MOST_ROWS, _SAMPLE = 65_536, 16_384
 _NOISE = 1e-5  # spread of a component of unit rows below which it is float32 rounding
 
 
@@ -37,6 +39,8 @@ def principal_channels(embedding: NDArray[np.float32], area: Floats) -> tuple[Fl
     weighted = centred * np.sqrt(area, dtype=np.float32)[:, None]
     variance, axes = np.linalg.eigh((weighted.T @ weighted).astype(np.float64))
     variance, axes = variance[::-1].clip(0), axes[:, ::-1]
+    if len(embedding) > _MOST_ROWS:
+        axes = axes.astype(np.float32)  # a product with float64 would copy all rows
     channels, shares = np.full((len(embedding), 3), 0.5), np.zeros(3)
     for i in range(min(3, len(variance))):
         if np.sqrt(variance[i]) > _NOISE:
@@ -76,11 +80,19 @@ def match_channels(channels: Floats, target: Floats, area: Floats) -> tuple[Floa
 
 
 def clusters(embedding: NDArray[np.float32], area: Floats, num_clusters: int, seed: int) -> Codes:
-    """K-means clusters, 0 the largest by area; one thread, so that sums have one order and runs repeat."""
+    """K-means clusters, 0 the largest by area; one thread, so that sums have one order and runs repeat.
+
+    Of more than 65,536 rows 16,384 are drawn by area, without replacement, and give the centres; all rows go to the
+    nearest of them.
+    """
     cluster = require("sklearn.cluster", extra="geo")
     with require("threadpoolctl", extra="geo").threadpool_limits(1):
         kmeans = cluster.KMeans(num_clusters, n_init=4, random_state=seed)
-        found = kmeans.fit_predict(embedding, sample_weight=area * len(area)).astype(np.int64)
+        if len(embedding) <= _MOST_ROWS:
+            found = kmeans.fit_predict(embedding, sample_weight=area * len(area)).astype(np.int64)
+        else:
+            sample = np.random.default_rng(seed).choice(len(area), _SAMPLE, replace=False, p=area / area.sum())
+            found = kmeans.fit(embedding[np.sort(sample)]).predict(embedding).astype(np.int64)
     by_area = np.argsort(-area_by_code(found, area, num_clusters), kind="stable")
     numbers: Codes = np.argsort(by_area)[found]
     return numbers

@@ -69,13 +69,13 @@ class Projection:
         parts = np.maximum(1, np.ceil(np.abs(np.diff(line, axis=0)).max(1) / step)).astype(np.int64)
         knots = np.concatenate([[0], np.cumsum(parts)])
         dense = np.stack([np.interp(np.arange(knots[-1] + 1), knots, values) for values in line.T], 1)
+        jump = 0.1 * self.reach if self.box[2] - self.box[0] >= 360 else math.inf  # a cut of another kind
         found = []
         for piece in self._cut(dense):
             points = self.forward(piece)
             points[~self._shows(piece, margin=1.0)] = np.nan
-            whole = np.isfinite(points).all(1)
-            near = np.hypot(*np.diff(points, axis=0).T) < 0.1 * self.reach  # a jump is a cut of another kind
-            breaks = np.flatnonzero(np.logical_not(whole[1:] & whole[:-1] & near)) + 1
+            steps = np.hypot(*np.diff(points, axis=0).T)  # NaN where an end is not shown
+            breaks = np.flatnonzero(np.isnan(steps) | (steps >= jump)) + 1
             found += [part for part in np.split(points, breaks) if len(part) > 1]
         return found
 
@@ -131,7 +131,8 @@ class Projection:
         x, y, z = _sphere(lon, lat)
         x_0, y_0, z_0 = _sphere(np.float64(lon_0), np.float64(lat_0))
         near = x * x_0 + y * y_0 + z * z_0 >= math.cos(math.radians(min(180.0, radius + margin)))
-        return np.logical_and(inside, near)
+        both: NDArray[np.bool_] = inside & near
+        return both
 
     def _cut(self, line: Floats) -> list[Floats]:
         """Pieces of a dense line on either side of the cut, each up to it."""
@@ -168,7 +169,8 @@ class Projection:
 
 def _circle(lon: float, lat: float, radius: float) -> Floats:
     """Places so many degrees from a place, all round."""
-    azimuth, distance, start = np.linspace(0, 2 * np.pi, 361)[:-1], math.radians(radius), math.radians(lat)
+    azimuth, distance = np.linspace(0, 2 * np.pi, 361)[:-1], math.radians(radius)
+    start = math.radians(min(max(lat, -89.9999), 89.9999))  # north is somewhere
     sine = math.sin(start) * math.cos(distance) + math.cos(start) * math.sin(distance) * np.cos(azimuth)
     east = np.arctan2(
         np.sin(azimuth) * math.sin(distance) * math.cos(start), math.cos(distance) - math.sin(start) * sine
