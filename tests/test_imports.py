@@ -48,6 +48,7 @@ ROWS = [
     {"locenc.kernels.lanes", "locenc.kernels.chunks", "locenc.kernels.thread_state", "locenc.kernels.choice"},
     {f"locenc.kernels.{name}" for name in ("activations", "layout", "vectors", "processor", "memory", "compiling")},
     {"locenc.compat", "locenc.compat._files"},
+    {"locenc.wkb"},
     {"locenc._names", "locenc._files", "locenc._extras", "locenc._devices"},
 ]
 HEAVY = ["pandas", "geopandas", "matplotlib", "numba", "triton", "sklearn", "pyarrow", "PIL", "tyro"]

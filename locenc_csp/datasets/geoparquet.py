@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from locenc import wkb
 from locenc._extras import require
 from locenc._names import and_more
 
 __all__ = ["Points", "point_column"]
 
-POINT_BYTES = 21  # byte order, type (uint32), x, y (float64)
-POINT, POINT_Z, POINT_M, POINT_ZM = 1, 1001, 2001, 3001
-EWKB_FLAGS = 0xE0000000  # Z, M and SRID, as PostGIS writes them
 DEGREES = {("OGC", "CRS84"), ("EPSG", "4326")}
 
 
@@ -77,8 +75,9 @@ class Points:
         others = np.zeros(len(column), bool)
         if arrow.types.is_struct(column.type):
             lonlat = np.stack([column.field(axis).to_numpy(zero_copy_only=False) for axis in ("x", "y")], axis=1)
-        elif arrow.types.is_binary(column.type) or arrow.types.is_large_binary(column.type):
-            lonlat, others = _from_wkb(column.cast(arrow.large_binary()), missing)
+        elif wkb.is_binary(column.type):
+            lonlat, kinds = wkb.points(column, missing)
+            others = kinds != wkb.POINT
         else:
             raise ValueError(
                 f"column {self._name!r} must hold points (well-known binary, or x and y), not {column.type}"
@@ -101,35 +100,6 @@ class Points:
         if len(rows):
             raise ValueError(f"geometries must be points, but that of row {rows[0]} is none{and_more(len(rows))}")
         return self._lonlat
-
-
-def _from_wkb(column: Any, missing: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Coordinates of points in well-known binary, ISO or EWKB, of either byte order; and which rows are no points."""
-    _, offsets, values = column.buffers()
-    starts = np.frombuffer(offsets, dtype=np.int64)[column.offset :][: len(column) + 1]
-    raw = np.frombuffer(values, dtype=np.uint8) if values is not None else np.empty(0, dtype=np.uint8)
-    lonlat = np.full((len(column), 2), np.nan)
-    others = ~missing & (np.diff(starts) < POINT_BYTES)
-    rows = np.flatnonzero(~missing & ~others)
-    orders = raw[starts[rows]]
-    others[rows[orders > 1]] = True
-    for order, letter in ((1, "<"), (0, ">")):
-        here = rows[orders == order]
-        kinds = _fields(raw, starts[here] + 1, f"{letter}u4")
-        known = np.isin(kinds & ~np.uint32(EWKB_FLAGS), (POINT, POINT_Z, POINT_M, POINT_ZM))
-        others[here[~known]] = True
-        here, kinds = here[known], kinds[known]
-        first = starts[here] + 5 + 4 * ((kinds & np.uint32(0x20000000)) != 0)  # an SRID stands before the coordinates
-        lonlat[here, 0] = _fields(raw, first, f"{letter}f8")
-        lonlat[here, 1] = _fields(raw, first + 8, f"{letter}f8")
-    return lonlat, others
-
-
-def _fields(raw: NDArray[np.uint8], starts: NDArray[np.int64], dtype: str) -> NDArray[Any]:
-    """Values of a type that begin at some bytes."""
-    width = np.dtype(dtype).itemsize
-    values: NDArray[Any] = raw[starts[:, None] + np.arange(width)].view(dtype)[:, 0]
-    return values
 
 
 def _geo(schema: Any) -> dict[str, Any] | None:
