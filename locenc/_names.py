@@ -85,9 +85,14 @@ def and_more(count: int) -> str:
 
 
 def named_row(row: int | tuple[int, ...], index: Any = None) -> str:
-    """A row by its position and, where an index of pandas says something else, its label: "row 3 (index 'x')"."""
+    """A row by its position and, where an index of pandas says something else, its label: "row 3 (index 'x')".
+
+    An index that is a `range` holds the rows' numbers in a longer table.
+    """
     if index is None or isinstance(row, tuple):
         return f"row {row}"
+    if isinstance(index, range):
+        return f"row {index[row]}"
     label = index[row]
     label = label.item() if hasattr(label, "item") else label
     return f"row {row}" if label == row else f"row {row} (index {label!r})"
