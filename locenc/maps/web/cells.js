@@ -54,18 +54,18 @@ function similarityTo(cell) {
   return result;
 }
 
-// {low, high, mean, step}: the range of cosines to other cells, to round numbers, and the mean by area.
+// Of the cosines to other cells: the least, the most, the mean by area, and a scale from low to high by round steps.
 function summary(values, cell) {
-  let [low, high, sum, areas] = [1, -1, 0, 0];
+  let [least, most, sum, areas] = [1, -1, 0, 0];
   for (let other = 0; other < count; other++) {
+    if (other === cell) continue;
     const area = Math.cos(centreOf(other)[1] * RADIAN);
     sum += area * values[other];
     areas += area;
-    if (other !== cell) [low, high] = [Math.min(low, values[other]), Math.max(high, values[other])];
+    [least, most] = [Math.min(least, values[other]), Math.max(most, values[other])];
   }
-  const least = Math.min(low, high); // a single cell has no others
-  const steps = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5];
-  const step = steps.find((one) => Math.ceil(high / one) - Math.floor(least / one) <= 6) ?? 0.5;
-  const [from, to] = [Math.floor(least / step) * step, Math.ceil(high / step) * step];
-  return { low: from, high: Math.max(to, from + step), least, mean: sum / areas, step };
+  const steps = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
+  const step = steps.find((one) => Math.ceil(most / one) - Math.floor(least / one) <= 6) ?? 0.5;
+  const [low, high] = [Math.floor(least / step) * step, Math.ceil(most / step) * step];
+  return { least, most, mean: sum / areas, low, high: Math.max(high, low + step), step };
 }

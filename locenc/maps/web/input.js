@@ -60,8 +60,11 @@ canvas.addEventListener("wheel", (event) => {
 }, { passive: false });
 
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-const KEYS = { "+": () => zoomBy(1.5), "=": () => zoomBy(1.5), "-": () => zoomBy(1 / 1.5), 0: showWhole, Enter: () => compare(marks.cross ?? middle()) };
 const middle = () => placeAt(canvas.clientWidth / 2, canvas.clientHeight / 2);
+const closer = () => zoomBy(1.5);
+const farther = () => zoomBy(1 / 1.5);
+const enter = () => compare(marks.cross ?? middle());
+const KEYS = { "+": closer, "=": closer, "-": farther, 0: showWhole, Enter: enter };
 
 canvas.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
@@ -97,8 +100,8 @@ canvas.addEventListener("blur", () => {
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") clear();
 });
-document.getElementById("closer").addEventListener("click", () => zoomBy(1.5));
-document.getElementById("farther").addEventListener("click", () => zoomBy(1 / 1.5));
+document.getElementById("closer").addEventListener("click", closer);
+document.getElementById("farther").addEventListener("click", farther);
 document.getElementById("whole").addEventListener("click", showWhole);
 for (const button of document.querySelectorAll("[data-view]")) {
   button.addEventListener("click", () => {

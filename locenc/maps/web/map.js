@@ -12,10 +12,13 @@ const ZOOMS = 40; // how much nearer than the whole map
 // Outline, graticule and coast in the projection's units.
 const parallels = Array.from({ length: 121 }, (_, i) => south + ((90 - south) * i) / 120);
 const outline = new Path2D();
-for (const [lon, lats] of [[-180, parallels], [180, parallels.slice().reverse()]]) for (const lat of lats) outline.lineTo(...project(lon, lat));
+for (const lat of parallels) outline.lineTo(...project(-180, lat));
+for (const lat of parallels.slice().reverse()) outline.lineTo(...project(180, lat));
 outline.closePath();
 const graticule = new Path2D();
-const addLine = (path, points) => points.forEach(([lon, lat], i) => path[i ? "lineTo" : "moveTo"](...project(lon, lat)));
+function addLine(path, line) {
+  line.forEach(([lon, lat], i) => path[i ? "lineTo" : "moveTo"](...project(lon, lat)));
+}
 for (let lon = -120; lon < 180; lon += 60) addLine(graticule, parallels.map((lat) => [lon, lat]));
 for (let lat = -60; lat < 90; lat += 30) if (lat > south) addLine(graticule, [[-180, lat], [180, lat]]);
 const coast = new Path2D();
@@ -33,8 +36,10 @@ const marks = { place: null, cross: null }; // degrees
 let image = null;
 let waiting = false;
 
-const wholeScale = () => Math.min((canvas.clientWidth - 24) / (2 * east), (canvas.clientHeight - 24) / (north - bottom));
-const pixelsPerUnit = () => wholeScale() * view.zoom;
+function pixelsPerUnit() {
+  const whole = Math.min((canvas.clientWidth - 24) / (2 * east), (canvas.clientHeight - 24) / (north - bottom));
+  return whole * view.zoom;
+}
 
 function clampView() {
   view.zoom = Math.max(1, Math.min(ZOOMS, view.zoom));

@@ -48,18 +48,19 @@ const COLOUR_OF = {
 const LEGEND_OF = {
   components: () => {
     const rest = 1 - data.shares.reduce((sum, share) => sum + share, 0);
-    const parts = [...data.shares, rest].map((share, i) => element("div", { style: { flex: `${share} 0 0`, background: data.channelColours[i] } }));
+    const part = (share, i) => element("div", { style: { flex: `${share} 0 0`, background: data.channelColours[i] } });
     const numbers = data.shares.map((share, i) => `${CHANNELS[i]} ${percent(share)}`).join(", ");
     return [
       element("h2", {}, "Similar colours are similar embeddings"),
-      element("div", { className: "bar" }, ...parts),
+      element("div", { className: "bar" }, ...[...data.shares, rest].map(part)),
       element("p", {}, `Share of the variance behind each colour: ${numbers}; not shown ${percent(rest)}.`),
     ];
   },
   clusters: () => {
     const items = data.clusterAreas.map((area, i) => {
-      const dark = palette[i][0] * 0.299 + palette[i][1] * 0.587 + palette[i][2] * 0.114 < 128;
-      const number = element("b", { style: { background: data.palette[i], color: dark ? "#ffffff" : "#1d252c" } }, `${i + 1}`);
+      const [red, green, blue] = palette[i];
+      const color = 0.299 * red + 0.587 * green + 0.114 * blue < 128 ? "#ffffff" : INK;
+      const number = element("b", { style: { background: data.palette[i], color } }, `${i + 1}`);
       const button = element("button", { type: "button", onclick: () => highlight(i) }, number, percent(area));
       button.setAttribute("aria-pressed", state.cluster === i);
       button.setAttribute("aria-label", `Cluster ${i + 1}, ${percent(area)} of the area: show it alone`);
@@ -70,23 +71,27 @@ const LEGEND_OF = {
   },
   similarity: () => {
     if (state.place < 0) {
-      return [element("h2", {}, "Cosine similarity"), element("p", {}, "Click or tap a place on the map: every cell is coloured by how alike its embedding is.")];
+      const hint = "Click or tap a place on the map: every cell is coloured by how alike its embedding is.";
+      return [element("h2", {}, "Cosine similarity"), element("p", {}, hint)];
     }
-    const { low, high, least, mean, step } = state.summary;
+    const { low, high, least, most, mean, step } = state.summary;
     const digits = step < 0.01 ? 3 : step < 0.1 ? 2 : 1;
-    const gradient = element("div", { className: "bar", style: { background: `linear-gradient(to right, ${stops.map(rgb)})` } });
+    const background = `linear-gradient(to right, ${stops.map(rgb)})`;
+    const bar = element("div", { className: "bar", style: { background } });
+    const [lowest, highest, average] = [least, most, mean].map((value) => signed(value, 3));
     const ticks = [];
     for (let i = 0; low + i * step <= high + step / 2; i++) {
       const value = low + i * step;
-      ticks.push(element("span", { className: "tick", style: { left: `${100 * shareOf(value)}%` } }, signed(value, digits)));
+      const left = `${100 * shareOf(value)}%`;
+      ticks.push(element("span", { className: i ? "tick" : "tick first", style: { left } }, signed(value, digits)));
     }
     const back = element("button", { type: "button", id: "clear", onclick: clear }, "Back ", element("kbd", {}, "Esc"));
     const place = `${centreText(state.place)} (cluster ${clusters[state.place] + 1})`;
     const needle = element("div", { className: "needle", id: "needle", hidden: true });
     return [
       element("h2", {}, `Cosine similarity to ${place}`, back),
-      element("div", { className: "scale" }, gradient, needle, ...ticks),
-      element("p", {}, `Mean over the area ${signed(mean, 3)}, lowest ${signed(least, 3)}. Colours end at the highest of another cell.`),
+      element("div", { className: "scale" }, bar, needle, ...ticks),
+      element("p", {}, `Other cells: lowest ${lowest}, highest ${highest}; mean over the area ${average}.`),
     ];
   },
 };
@@ -94,8 +99,10 @@ const LEGEND_OF = {
 function show(name) {
   if (name !== "similarity") state.before = name;
   state.view = name;
-  for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", button.dataset.view === name);
-  marks.place = name === "similarity" && state.place >= 0 ? centreOf(state.place) : null;
+  for (const button of document.querySelectorAll("[data-view]")) {
+    button.setAttribute("aria-pressed", button.dataset.view === name);
+  }
+  marks.place = state.place >= 0 ? centreOf(state.place) : null;
   legend.replaceChildren(...LEGEND_OF[name]());
   paint(COLOUR_OF[name]);
 }
@@ -145,9 +152,11 @@ function read(place) {
   } else {
     parts.push(`cluster ${clusters[cell] + 1}`);
     if (state.similarity) parts.push(`cosine ${signed(state.similarity[cell], 3)}`);
-    if (needle) needle.style.left = `${100 * Math.max(0, Math.min(1, shareOf(state.similarity[cell])))}%`;
+    if (needle) needle.style.left = `${100 * Math.min(1, shareOf(state.similarity[cell]))}%`;
   }
   const spans = parts.map((part) => element("span", {}, part));
-  if (cell >= 0) spans[1].prepend(element("i", { className: "swatch", style: { background: data.palette[clusters[cell]] } }));
+  if (cell >= 0) {
+    spans[1].prepend(element("i", { className: "swatch", style: { background: data.palette[clusters[cell]] } }));
+  }
   readout.replaceChildren(...spans);
 }

@@ -31,5 +31,6 @@ function parallelAt(y) {
   if (Math.abs(y) > heightOf(Math.PI / 3)) return null;
   let theta = y;
   for (let turn = 0; turn < 6; turn++) theta -= (heightOf(theta) - y) / slopeOf(theta);
-  return { lat: Math.asin(Math.max(-1, Math.min(1, (2 / ROOT3) * Math.sin(theta)))) / RADIAN, degree: degreeLength(theta) };
+  const lat = Math.asin(Math.max(-1, Math.min(1, (2 / ROOT3) * Math.sin(theta)))) / RADIAN;
+  return { lat, degree: degreeLength(theta) };
 }
