@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from locenc.pretrained import from_pretrained
     from locenc.registry import create, list_encoders, position_encoder, register
     from locenc.siren import Siren
+    from locenc.sklearn import LocationTransformer
     from locenc.versions import show_versions
 
 _HOME = {
     "FFN": "networks",
     "LocationEncoder": "location_encoder",
+    "LocationTransformer": "sklearn",
     "PositionEncoder": "position",
     "ResidualFCNet": "networks",
     "Siren": "siren",
@@ -67,6 +69,7 @@ _HOME = {
 __all__ = [
     "FFN",
     "LocationEncoder",
+    "LocationTransformer",
     "PositionEncoder",
     "ResidualFCNet",
     "Siren",
