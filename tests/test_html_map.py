@@ -243,8 +243,9 @@ def opened(browser, page):
     yield opened
     assert browser.get_log("browser") == []
     asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = {one["params"]["request"]["url"] for one in asked if one["method"] == "Network.requestWillBeSent"}
-    assert {url for url in urls if not url.startswith("chrome:")} == {page.as_uri()}  # the browser's own first page
+    asked = [one["params"] for one in asked if one["method"] == "Network.requestWillBeSent"]
+    urls = {one["request"]["url"] for one in asked if one["documentURL"] == page.as_uri()}
+    assert urls == {page.as_uri()}
     assert browser.execute_script("return performance.getEntriesByType('resource').length") == 0
 
 
