@@ -15,14 +15,15 @@ ROWS = [
     | {f"locenc.compat.{name}" for name in ("torchspatial", "sphere2vec", "csp", "sinr", "geoclip", "satclip")}
     | {f"locenc.compat.{name}" for name in ("_kinds", "_build", "_checkpoint", "_columns")},
     {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.maps.html_page", "locenc.encoders"}
-    | {f"locenc.maps.{name}" for name in ("class_maps", "coloured_places", "feature_maps", "likeness")}
+    | {f"locenc.maps.{name}" for name in ("alike_map", "class_maps", "coloured_places", "feature_maps", "likeness")}
     | {"locenc.description", "locenc.versions", "locenc.embedding", "locenc.grids", "locenc.alike", "locenc.sklearn"},
     {"locenc.maps.page", "locenc.maps.sheet"},
     {"locenc.maps.land", "locenc.maps.packing", "locenc.maps.patterns"},
     {"locenc.maps.canvas", "locenc.maps.running", "locenc.maps.feature_columns"},
     {"locenc.maps.built_in", "locenc.maps.proj"},
     {"locenc.maps.projection"},
-    {"locenc.registry", "locenc.streaming", "locenc.places"},
+    {"locenc.registry", "locenc.streaming", "locenc.lazy"},
+    {"locenc.places"},
     {"locenc.sinusoidal", "locenc.networks", "locenc.location_encoder", "locenc.position", "locenc.voronoi"}
     | {"locenc.random_fourier", "locenc.wrap", "locenc.cartesian", "locenc.rbf", "locenc.tile", "locenc.harmonics"}
     | {"locenc.tiled", "locenc.first_layer", "locenc.fused", "locenc.waves"},

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
+from locenc.maps.canvas import Canvas
 from locenc.maps.running import run
 from locenc.maps.sheet import Sheet, field
 from locenc.places import read
@@ -72,6 +73,24 @@ def similarity(
     >>> figure.axes[0].get_title(loc="left")
     'Similarity to Paris (Wrap)'
     """
+    sheet, canvas = drawn("Similarity", encoder, place, name, over, title, bounds, crs, pixels, ax)
+    legend(canvas)
+    return sheet.result
+
+
+def drawn(
+    what: str,
+    encoder: nn.Module,
+    place: Any,
+    name: str | None,
+    over: str,
+    title: str | None,
+    bounds: Sequence[float] | None,
+    crs: Any,
+    pixels: int,
+    ax: Any,
+) -> tuple[Sheet, Canvas]:
+    """The map of `similarity`, to which marks may be added before its `legend`."""
     here = read(place).lonlat
     if len(here) != 1:
         raise ValueError(f"place must be one place, (longitude, latitude), got {len(here)}")
@@ -81,16 +100,20 @@ def similarity(
     def cosine(rows: Tensor) -> Tensor:
         return (normalize(rows) @ centre).clamp(-1, 1)
 
-    title = f"Similarity to {called} ({type(encoder).__name__})" if title is None else title
+    title = f"{what} to {called} ({type(encoder).__name__})" if title is None else title
     sheet = Sheet([title], [bounds], crs, ax)
     (canvas,) = sheet.canvases
     values = field(canvas, lambda lonlat: run(encoder, lonlat, cosine), over=over, pixels=pixels)
     least = min(0.95, float(np.floor(20 * np.nanmin(values)) / 20))
     image = canvas.picture(values, cmap="cividis", vmin=least, vmax=1.0)
     canvas.place(here, label=called)
-    canvas.axes.legend(loc="lower left", fontsize=8, framealpha=0.9, borderpad=0.6)
     sheet.bar(image, f"cosine of a place's embedding with that of {called} (1: alike)")
-    return sheet.result
+    return sheet, canvas
+
+
+def legend(canvas: Canvas) -> None:
+    """Say what the marks are."""
+    canvas.axes.legend(loc="lower left", fontsize=8, framealpha=0.9, borderpad=0.6)
 
 
 def _coordinates(lon: float, lat: float) -> str:
