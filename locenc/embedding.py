@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from locenc import streaming
+from locenc import lazy, streaming
 from locenc._devices import home, resolve
 from locenc._extras import require
 from locenc._names import check_count
@@ -101,7 +101,13 @@ def embed(
            [ 0.354, -0.612,  0.707]], dtype=float32)
     """
     dim = embedding_dim(encoder)
+    if lazy.is_dask(data):
+        options: dict[str, Any] = {"lon": lon, "lat": lat, "batch_size": batch_size, "missing": missing}
+        return lazy.embed(data, encoder, as_frame=as_frame, device=device, progress=progress, out=out, **options)
     batch_size = None if batch_size is None else check_count("batch_size", batch_size)
+    if lazy.is_dask(data):
+        options = {"lon": lon, "lat": lat, "batch_size": batch_size, "missing": missing}
+        return lazy.embed(data, encoder, as_frame=as_frame, device=device, progress=progress, out=out, **options)
     at = home(encoder) if device is None else resolve(device)
     places = read(data, lon=lon, lat=lat, missing=missing)
     lonlat = torch.from_numpy(np.nan_to_num(places.lonlat) if places.missing.any() else places.lonlat)

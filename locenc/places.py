@@ -16,7 +16,7 @@ from locenc.crs import to_degrees
 
 POINT, MISSING = 0, -1  # of shapely.get_type_id
 WAYS = ("raise", "nan")
-_NO_CRS = (
+NO_CRS = (
     "the geometries have no CRS: their coordinates are taken as (longitude, latitude) in degrees, EPSG:4326; "
     "data.set_crs(4326) says so"
 )
@@ -107,7 +107,7 @@ def _from_geometries(series: Any) -> tuple[NDArray[np.float64], Any]:
     points = _coordinates(series.to_numpy(), series.index)
     if series.crs is None:
         if len(series):
-            warnings.warn(_NO_CRS, stacklevel=4)
+            warnings.warn(NO_CRS, stacklevel=4)
         return points, series.index
     transform = to_degrees(series.crs)
     return (points if transform is None else _transformed(points, transform, series)), series.index
