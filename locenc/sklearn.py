@@ -69,8 +69,9 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     Examples
     --------
-    >>> LocationTransformer("xyz").fit_transform([[0.0, 90.0], [90.0, 0.0]]).round(3).tolist()
-    [[0.0, 0.0, 1.0], [0.0, 1.0, 0.0]]
+    >>> LocationTransformer("xyz").fit_transform([[30.0, 30.0], [60.0, 45.0]]).round(3)
+    array([[0.75 , 0.433, 0.5  ],
+           [0.354, 0.612, 0.707]], dtype=float32)
     """
 
     def __init__(
