@@ -29,7 +29,9 @@ def test_docstring_examples(name: str) -> None:
     assert results.failed == 0
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/objectives.md", "docs/finetuning.md", "docs/scale.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/objectives.md", "docs/finetuning.md", "docs/scale.md", "docs/places.md"]
+)
 def test_python_in_texts_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = (README.parent / name).read_text(encoding="utf-8")
