@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from locenc.kernels.choice import backend
     from locenc.location_encoder import LocationEncoder
     from locenc.networks import FFN, ResidualFCNet
+    from locenc.parquet.run import embed_parquet
     from locenc.position import PositionEncoder
     from locenc.pretrained import from_pretrained
     from locenc.registry import create, list_encoders, position_encoder, register
@@ -50,6 +51,7 @@ _HOME = {
     "describe": "description",
     "embed": "embedding",
     "embed_grid": "grids",
+    "embed_parquet": "parquet.run",
     "from_pretrained": "pretrained",
     "list_encoders": "registry",
     "load_csp": "compat.csp",
@@ -84,6 +86,7 @@ __all__ = [
     "describe",
     "embed",
     "embed_grid",
+    "embed_parquet",
     "from_pretrained",
     "list_encoders",
     "load_csp",

@@ -11,6 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A module may import, at its top level, those of its own row and of the rows below.
 ROWS = [
+    {"locenc.parquet.run"},
+    {"locenc.parquet.target"},
+    {"locenc.parquet.job", "locenc.parquet.pages", "locenc.parquet.geometry", "locenc.parquet.source"},
+    {"locenc.parquet", "locenc.parquet.footer", "locenc.parquet.precision", "locenc.parquet.report"},
     {"locenc.compat._loaded", "locenc.compat.tte"}
     | {f"locenc.compat.{name}" for name in ("torchspatial", "sphere2vec", "csp", "sinr", "geoclip", "satclip")}
     | {f"locenc.compat.{name}" for name in ("_kinds", "_build", "_checkpoint", "_columns")},
@@ -49,6 +53,7 @@ ROWS = [
     {"locenc.kernels.lanes", "locenc.kernels.chunks", "locenc.kernels.thread_state", "locenc.kernels.choice"},
     {f"locenc.kernels.{name}" for name in ("activations", "layout", "vectors", "processor", "memory", "compiling")},
     {"locenc.compat", "locenc.compat._files"},
+    {"locenc.parquet.thrift"},
     {"locenc.wkb"},
     {"locenc._names", "locenc._files", "locenc._extras", "locenc._devices"},
 ]
