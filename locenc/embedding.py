@@ -105,9 +105,6 @@ def embed(
         options: dict[str, Any] = {"lon": lon, "lat": lat, "batch_size": batch_size, "missing": missing}
         return lazy.embed(data, encoder, as_frame=as_frame, device=device, progress=progress, out=out, **options)
     batch_size = None if batch_size is None else check_count("batch_size", batch_size)
-    if lazy.is_dask(data):
-        options = {"lon": lon, "lat": lat, "batch_size": batch_size, "missing": missing}
-        return lazy.embed(data, encoder, as_frame=as_frame, device=device, progress=progress, out=out, **options)
     at = home(encoder) if device is None else resolve(device)
     places = read(data, lon=lon, lat=lat, missing=missing)
     lonlat = torch.from_numpy(np.nan_to_num(places.lonlat) if places.missing.any() else places.lonlat)

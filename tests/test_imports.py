@@ -11,6 +11,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A module may import, at its top level, those of its own row and of the rows below.
 ROWS = [
+    {"locenc.cli"},
+    {f"locenc.commands.{name}" for name in ("facts", "embed", "grid", "map")},
+    {"locenc.commands", "locenc.commands.encoders"},
+    {"locenc.commands.values"},
     {"locenc.parquet.run"},
     {"locenc.parquet.target"},
     {"locenc.parquet.job", "locenc.parquet.pages", "locenc.parquet.geometry", "locenc.parquet.source"},
@@ -112,10 +116,11 @@ def test_building_an_encoder_loads_torch_alone() -> None:
     assert run(code) == "[]\n"
 
 
-def test_the_command_line_loads_no_torch_for_its_help() -> None:
+@pytest.mark.parametrize("call", ["locenc_csp.cli.main(['--help'])", "locenc.cli.main(['embed', '--help'])"])
+def test_the_command_lines_load_no_torch_for_their_help(call: str) -> None:
     code = (
-        "import sys, locenc_csp.cli\n"
-        "try: locenc_csp.cli.main(['--help'])\n"
+        "import sys, locenc.cli, locenc_csp.cli\n"
+        f"try: {call}\n"
         "except SystemExit: print([name for name in ('torch', 'numpy', 'sklearn') if name in sys.modules])"
     )
     assert run(code).endswith("[]\n")
