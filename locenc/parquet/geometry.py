@@ -124,7 +124,7 @@ def places(columns: PlaceColumns, table: Any, first: int, missing: str) -> Float
             f"geometries must be points, but row {first + row} is {kind}{and_more(len(others))}. Take a point of each "
             "first: frame.set_geometry(frame.representative_point()).to_parquet(...)"
         )
-    absent = np.isnan(points).any(axis=1)
+    absent: NDArray[np.bool_] = np.isnan(points).any(axis=1)
     if missing == "raise" and absent.any():
         row = int(absent.argmax())
         x, y = points[row].tolist()

@@ -62,7 +62,7 @@ def column_chunk(name: str, values: NDArray[Any], start: int) -> Chunk:
     rows = max(1, PAGE // (values.shape[1] * values.itemsize))
     for begin in range(0, len(values), rows):
         block = values[begin : begin + rows]
-        encoded = _indices(block) if indexed else [memoryview(block.reshape(-1)).cast("B")]
+        encoded = _indices(block) if indexed else [block.reshape(-1).view(np.uint8).data]
         levels = _levels(*block.shape)
         size = len(levels) + sum(map(len, encoded))
         parts += [_data_header(block.size, size, RLE_DICTIONARY if indexed else PLAIN), levels, *encoded]

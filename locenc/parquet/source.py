@@ -93,7 +93,7 @@ def identity(path: Path) -> dict[str, Any]:
 def rows_of_a_chunk(source: Source, dim: int) -> int:
     """How many rows are under way at a time: a power of two that the file and the embedding's size alone decide."""
     most = CHUNK / max(4 * dim, source.row_bytes)
-    return min(max(2 ** max(0, int(most).bit_length() - 1), FEWEST), MOST)
+    return min(max(1 << max(0, int(most).bit_length() - 1), FEWEST), MOST)
 
 
 def tables(source: Source, rows: int, *, first: int = 0, columns: Sequence[str] | None = None) -> Iterator[Any]:
