@@ -32,7 +32,7 @@ def table(count: int) -> pd.DataFrame:
 
 def places(count: int, crs: object = 4326) -> geopandas.GeoDataFrame:
     frame = table(count)
-    frame.y = frame.y.clip(-80, 80)  # the poles are no places of EPSG:3857
+    frame["x"], frame["y"] = frame.x.clip(-180, 180), frame.y.clip(-80, 80)  # what EPSG:3857 reaches
     made = geopandas.GeoDataFrame(frame, geometry=geopandas.points_from_xy(frame.x, frame.y), crs=4326)
     return made.to_crs(crs)
 
