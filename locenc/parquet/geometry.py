@@ -124,7 +124,7 @@ def places(columns: PlaceColumns, table: Any, first: int, missing: str) -> Float
             f"geometries must be points, but row {first + row} is {kind}{and_more(len(others))}. Take a point of each "
             "first: frame.set_geometry(frame.representative_point()).to_parquet(...)"
         )
-    absent: NDArray[np.bool_] = np.isnan(points).any(axis=1)
+    absent = np.logical_or(*np.isnan(points).T)
     if missing == "raise" and absent.any():
         row = int(absent.argmax())
         x, y = points[row].tolist()
@@ -133,7 +133,7 @@ def places(columns: PlaceColumns, table: Any, first: int, missing: str) -> Float
             'rows first, or keep them as rows of NaN with missing="nan"'
         )
     lonlat = points if columns.transform is None else columns.transform(points)
-    outside = ~np.isfinite(lonlat).all(1) & ~absent & np.isfinite(points).all(1)
+    outside = ~np.isfinite(lonlat).all(1) & ~absent
     if columns.transform is not None and outside.any():
         row = int(outside.argmax())
         x, y = points[row].tolist()

@@ -303,7 +303,9 @@ def test_int8_is_at_most_half_a_scale_off(rows):
     values, scale, error = reduced(given, "int8")
     off = np.abs(values.astype(np.float64) * scale[:, None] - given.astype(np.float64))
     assert (off <= 0.50001 * scale[:, None]).all()
-    assert error == pytest.approx(off.max(initial=0), rel=1e-3, abs=1e-7 * np.abs(given).max(initial=0))
+    assert error == pytest.approx(
+        float(off.max(initial=0)), rel=1e-3, abs=float(1e-7 * np.abs(given).max(initial=1e-30))
+    )
 
 
 @pytest.mark.parametrize("statistics", [True, False])
