@@ -66,7 +66,7 @@ class Job:
         ValueError
             If what is there was begun with something else.
         """
-        if restart or not self._about.exists():
+        if restart or not self.exists:
             self._journal.unlink(missing_ok=True)
             self.data.unlink(missing_ok=True)
             write_text(self._about, json.dumps(about, indent=1) + "\n")
@@ -83,6 +83,11 @@ class Job:
         with open(self.data, "ab") as data:
             data.truncate(self.end)
         self.begun = True
+
+    @property
+    def exists(self) -> bool:
+        """Whether a run has begun it."""
+        return self._about.exists()
 
     @property
     def end(self) -> int:
@@ -111,7 +116,7 @@ class Job:
 def open_job(target: Path) -> Iterator[Job]:
     """The job of a target: its folder, held for this process.
 
-    A folder in which no chunk was finished is removed when an error ends the run.
+    A folder in which no chunk was finished, by no run, is removed when an error ends the run.
 
     Raises
     ------
@@ -130,7 +135,7 @@ def open_job(target: Path) -> Iterator[Job]:
             kept = f"What is finished is kept in {job.folder}" if job.finished else "Nothing was changed"
             raise explained(error, target, kept) from error
         finally:
-            if job.begun and not job.finished:
+            if not job.finished and (job.begun or not job.exists):
                 job.remove()
 
 

@@ -4,7 +4,6 @@ The file's metadata name the geometry column, its encoding (well-known binary, o
 coordinate reference system (GeoParquet 1.1; longitude and latitude, OGC:CRS84, unless another is given).
 """
 
-import json
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from locenc import wkb
 from locenc._extras import require
 from locenc._names import and_more
+from locenc.parquet.geometry import geo_metadata
 
 __all__ = ["Points", "point_column"]
 
@@ -27,7 +27,7 @@ def point_column(schema: Any) -> str | None:
     ValueError
         If the coordinate reference system is not longitude and latitude in degrees on WGS 84.
     """
-    described = _geo(schema)
+    described = geo_metadata(schema)
     if described is None:
         return None
     name = str(described.get("primary_column", "geometry"))
@@ -100,14 +100,3 @@ class Points:
         if len(rows):
             raise ValueError(f"geometries must be points, but that of row {rows[0]} is none{and_more(len(rows))}")
         return self._lonlat
-
-
-def _geo(schema: Any) -> dict[str, Any] | None:
-    described = (schema.metadata or {}).get(b"geo")
-    if described is None:
-        return None
-    try:
-        content = json.loads(described)
-    except ValueError as error:
-        raise ValueError(f"the file's geo metadata are damaged: {error}") from error
-    return content if isinstance(content, dict) else None

@@ -205,6 +205,44 @@ def test_a_full_disk_loses_nothing(given_file, tmp_path, file_size_limit):
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_a_target_that_cannot_be_written(given_file, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(OSError, match=r"cannot write .*file.*free space or choose a folder you can write to"):
+        locenc.embed_parquet(given_file, tmp_path / "file" / "out.parquet", encoder())
+    (tmp_path / "out.parquet").write_text("precious")
+    with pytest.raises(FileExistsError, match="name another target, or replace it with overwrite=True"):
+        locenc.embed_parquet(given_file, tmp_path / "out.parquet", encoder())
+    assert (tmp_path / "out.parquet").read_text() == "precious"
+    assert sorted(os.listdir(tmp_path)) == ["file", "in.parquet", "out.parquet"]
+
+
+def test_points_as_x_and_y(tmp_path):
+    points = frame()
+    points.to_parquet(tmp_path / "in.parquet", geometry_encoding="geoarrow", schema_version="1.1.0")
+    locenc.embed_parquet(tmp_path / "in.parquet", tmp_path / "out.parquet", encoder())
+    assert np.array_equal(vectors(tmp_path / "out.parquet"), locenc.embed(lonlat(), encoder()))
+    assert geopandas.read_parquet(tmp_path / "out.parquet").geometry.geom_equals(points.geometry).all()
+
+
+MEMORY = """
+import resource, sys, numpy as np, pyarrow as pa, pyarrow.parquet as pq, locenc
+encoder = locenc.position_encoder("sphere2vec-sphereC", num_scales=64)
+for rows in (10**5, 10**6):
+    x, y = np.random.default_rng(0).uniform(-90, 90, (2, rows))
+    pq.write_table(pa.table({"x": x, "y": y}), sys.argv[1] + "/in.parquet", row_group_size=rows)
+    del x, y
+    folder = sys.argv[1]
+    locenc.embed_parquet(f"{folder}/in.parquet", f"{folder}/out.parquet", encoder, lon="x", lat="y", overwrite=True)
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    done = subprocess.run([sys.executable, "-c", MEMORY, tmp_path], capture_output=True, text=True, check=True)
+    few, many = map(int, done.stdout.split())
+    assert many - few < 100 * 1024  # of kB; the vectors of the larger are 768 MB
+
+
 def test_a_second_process_is_refused(given_file, tmp_path):
     out = tmp_path / "out.parquet"
     with subprocess.Popen([sys.executable, "-c", CODE, str(given_file), str(out)], stdout=subprocess.PIPE) as process:
