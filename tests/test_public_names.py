@@ -6,7 +6,8 @@ import locenc_csp
 LOCENC = """
 FFN LocationEncoder LocationTransformer PositionEncoder ResidualFCNet Siren Space2Vec Sphere2Vec SphericalHarmonics
 Wrap backend coords create data describe embed embed_grid embed_parquet from_pretrained list_encoders load_csp
-load_geoclip load_satclip load_sinr load_sphere2vec load_torchspatial load_tte maps nearest position_encoder register show_versions
+load_geoclip load_satclip load_sinr load_sphere2vec load_torchspatial load_tte maps nearest position_encoder register
+show_versions
 """
 LOCENC_CSP = """
 CoordinateQueue DualEncoder Encoder Evaluate Finetune Import ImportTable LearnedTemperature NeighbourHead Objective
