@@ -95,7 +95,7 @@ def named_row(row: int | tuple[int, ...], index: Any = None) -> str:
         return f"row {index[row]}"
     label = index[row]
     label = label.item() if hasattr(label, "item") else label
-    return f"row {row}" if label == row else f"row {row} (index {label!r})"
+    return f"row {row}" if isinstance(label, int | float) and label == row else f"row {row} (index {label!r})"
 
 
 def plain(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
     ImportError
         If pyproj is missing.
     ValueError
-        If pyproj knows no such system, or none of its operations leads from there to EPSG:4326.
+        If pyproj knows no such system, it is geocentric, or none of pyproj's operations leads to EPSG:4326.
 
     Examples
     --------
@@ -48,6 +48,11 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
         raise ValueError(f"{crs!r:.80} is no coordinate reference system that pyproj knows: {error}") from error
     if known.equals(pyproj.CRS.from_epsg(4326), ignore_axis_order=True):
         return None
+    if known.is_geocentric:
+        raise ValueError(
+            f"the coordinate reference system {known.name!r} is geocentric: x and y alone are no place there. "
+            "Transform to longitude and latitude first, with all three: data.to_crs(4326)"
+        )
     try:
         transformer = pyproj.Transformer.from_crs(known, 4326, always_xy=True)
     except errors.ProjError as error:
@@ -56,6 +61,8 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
         ) from error
 
     def transform(points: Floats) -> Floats:
-        return np.stack(transformer.transform(*np.asarray(points, np.float64).T), 1)
+        lonlat = np.stack(transformer.transform(*np.asarray(points, np.float64).T), 1)
+        lonlat[np.isnan(points).any(1)] = np.nan  # some operations make infinity of it
+        return lonlat
 
     return transform

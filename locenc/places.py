@@ -158,7 +158,7 @@ def _from_columns(data: Any, lon: str | None, lat: str | None) -> tuple[NDArray[
 
 def _column(table: Any, name: str, index: Any) -> NDArray[np.float64]:
     """Numbers of a column, NaN where they are missing."""
-    names = list(table.columns)
+    names = _names(table)
     if name not in names:
         raise ValueError(unknown("column", name, map(str, names)))
     if names.count(name) > 1:
@@ -171,13 +171,19 @@ def _column(table: Any, name: str, index: Any) -> NDArray[np.float64]:
         return np.asarray(values, np.float64)
     example = f", for example {values[0]!r:.40} in {named_row(0, index)}" if len(values) else ""
     raise TypeError(
-        f"column {name!r} must hold numbers in degrees, not {column.dtype}{example}; pandas.to_numeric(column) converts"
+        f"column {name!r} must hold numbers in degrees, not {column.dtype if hasattr(column, 'dtype') else column.type}"
+        f"{example}; pandas.to_numeric(column) converts"
     )
 
 
+def _names(table: Any) -> list[Any]:
+    """Names of columns; a table of Arrow has the columns themselves as ``columns``."""
+    return list(getattr(table, "column_names", table.columns))
+
+
 def _from_numbers(data: Any) -> NDArray[np.float64]:
-    if _is(data, "pandas", "DataFrame"):
-        there = ", ".join(map(str, data.columns))
+    if hasattr(data, "columns"):
+        there = ", ".join(map(str, _names(data)))
         raise TypeError(f"which columns hold longitude and latitude? Give lon= and lat=; there are {there}")
     if _is(data, "pandas", "Series"):
         raise TypeError("a Series of numbers holds no places; geopandas.GeoSeries(data) makes one of geometries")

@@ -77,6 +77,22 @@ def test_a_table_of_polars() -> None:
         read(polars.DataFrame({"lon": ["2"], "lat": ["4"]}), lon="lon", lat="lat")
 
 
+@pytest.mark.parametrize("package", ["pandas", "polars", "pyarrow"])
+def test_tables_of_any_package_take_names_not_an_order(package: str) -> None:
+    module = pytest.importorskip(package)
+    columns = {"lat": [48.0, 7.0], "lon": [2.5, None], "name": ["a", "b"]}
+    table = module.table(columns) if package == "pyarrow" else module.DataFrame(columns)
+    places = read(table, lon="lon", lat="lat", missing="nan")
+    assert places.lonlat[0].tolist() == [2.5, 48]
+    assert places.missing.tolist() == [False, True]
+    with pytest.raises(TypeError, match=r"Give lon= and lat=; there are lat, lon$"):
+        read(table[["lat", "lon"]] if package != "pyarrow" else table.select(["lat", "lon"]))
+    with pytest.raises(TypeError, match="column 'name' must hold numbers in degrees"):
+        read(table, lon="name", lat="lat")
+    with pytest.raises(ValueError, match=r"unknown column 'lng'.* There are: lat, lon, name\.$"):
+        read(table, lon="lng", lat="lat")
+
+
 def test_a_point_and_a_place() -> None:
     assert read(shapely.Point(2, 48)).lonlat.tolist() == read([2, 48]).lonlat.tolist() == [[2, 48]]
     assert read(geopandas.GeoSeries([shapely.Point(2, 48, 300)], crs=4326)).lonlat.tolist() == [[2, 48]]
@@ -144,6 +160,26 @@ def test_labels_name_rows_also_where_they_repeat() -> None:
     frame.geometry = geopandas.points_from_xy([1, 2, 3, 4], [1, 2, 95, 4], crs=4326)
     with pytest.raises(ValueError, match=r"row 2 \(index 'here'\) has 95"):
         locenc.embed(frame, ENCODER)
+
+
+def test_missing_points_where_a_transformation_makes_infinity_of_nan() -> None:
+    britain = geopandas.GeoSeries([shapely.Point(530000, 180000), None, shapely.Point()], crs=27700)
+    places = read(britain, missing="nan")
+    assert places.missing.tolist() == [False, True, True]
+    assert np.isnan(places.lonlat[1:]).all()
+    with pytest.raises(ValueError, match="row 1 has no place"):
+        read(britain)
+
+
+def test_x_and_y_of_three_are_no_place() -> None:
+    with pytest.raises(ValueError, match=r"'WGS 84' is geocentric.*to_crs\(4326\)"):
+        read(geopandas.GeoSeries([shapely.Point(4200000, 170000, 4780000)], crs=4978))
+
+
+def test_a_missing_label_names_its_row() -> None:
+    table = pandas.DataFrame({"lon": [2.0], "lat": [99.0]}, index=pandas.array([None], "Int64"))
+    with pytest.raises(ValueError, match=r"row 0 \(index <NA>\) has 99"):
+        read(table, lon="lon", lat="lat")
 
 
 def test_places_where_a_projection_does_not_reach() -> None:
