@@ -94,7 +94,7 @@ def embed_grid(
     lon, lat = centres(bounds, resolution)
     values = memory.empty((len(lat) * len(lon), dim), torch.float32).numpy()
     cells = np.empty((len(lat), len(lon), 2))
-    cells[..., 0] = [float(degrees - 360 if degrees > 180 else degrees) for degrees in lon]
+    cells[..., 0] = [float(180 - (180 - degrees) % 360) for degrees in lon]
     cells[..., 1] = np.array(lat, float)[:, None]
     lonlat = cells.reshape(-1, 2)
     kept = None if mask is None else _kept(mask, lonlat)

@@ -57,6 +57,15 @@ def test_across_the_antimeridian() -> None:
     assert np.array_equal(grid.sel(lon=slice(None, 180)), world.sel(lon=slice(170, None)))
 
 
+def test_longitudes_beyond_a_whole_turn_are_those_of_the_globe() -> None:
+    encoder = locenc.position_encoder("direct", dtype=torch.float64)
+    grid = locenc.embed_grid(encoder, bounds=(300, 0, 200, 10), resolution=10, mask=lambda lonlat: lonlat[:, 0] <= 180)
+    assert grid.lon.values[-1] == 555
+    world = locenc.embed_grid(encoder, bounds=(-180, 0, 180, 10), resolution=10)
+    same = world.sel(lon=[(lon + 180) % 360 - 180 for lon in grid.lon.values.tolist()])
+    assert np.array_equal(grid.values, same.values)
+
+
 def test_longitudes_as_climate_data_count_them() -> None:
     encoder = build()
     grid = locenc.embed_grid(encoder, bounds=(0, -90, 360, 90), resolution=10)
