@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from locenc._names import check_count, named_row
 from locenc.embedding import embed, embedding_dim
 from locenc.kernels import chunks
+from locenc.lazy import is_dask
 from locenc.location_encoder import LocationEncoder
 from locenc.places import read
 from locenc.position import PositionEncoder
@@ -83,7 +84,10 @@ def nearest(
     array([1, 0])
     """
     count = check_count("count", count)
-    if hasattr(candidates, "columns") and SIMILARITY in candidates.columns:
+    if is_dask(candidates):
+        raise TypeError("nearest takes no frame of dask: load it first, candidates.compute()")
+    named = candidates.columns if hasattr(candidates, "columns") else [getattr(candidates, "name", None)]
+    if SIMILARITY in named:
         raise ValueError(f"the candidates have a column {SIMILARITY!r} already: rename or drop it")
     dim = embedding_dim(encoder)
     there = _one(place)

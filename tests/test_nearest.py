@@ -144,6 +144,16 @@ def test_embeddings_that_are_not_finite(cities: geopandas.GeoDataFrame) -> None:
         locenc.nearest(encoder, (180, 0), table)
 
 
+def test_a_series_called_like_the_new_column_and_a_frame_of_dask(
+    cities: geopandas.GeoDataFrame, encoder: locenc.LocationEncoder
+) -> None:
+    with pytest.raises(ValueError, match="column 'similarity' already"):
+        locenc.nearest(encoder, PARIS, cities.geometry.rename("similarity"))
+    table = pytest.importorskip("dask.dataframe").from_pandas(pandas.DataFrame({"lon": [2.0], "lat": [48.0]}))
+    with pytest.raises(TypeError, match=r"candidates\.compute\(\)"):
+        locenc.nearest(encoder, PARIS, table, lon="lon", lat="lat")
+
+
 def test_errors(cities: geopandas.GeoDataFrame, encoder: locenc.LocationEncoder) -> None:
     for place, candidates, options, error, message in [
         (cities, cities, {}, ValueError, "expected one place, got 5"),
