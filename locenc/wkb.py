@@ -23,7 +23,8 @@ PLAIN = np.dtype([("order", "u1"), ("kind", "<u4"), ("xy", "<f8", 2)])
 def is_binary(kind: Any) -> bool:
     """Whether an Arrow type holds bytes."""
     types = require("pyarrow.types", extra="geo")
-    return bool(types.is_binary(kind) or types.is_large_binary(kind) or types.is_fixed_size_binary(kind))
+    kinds = (types.is_binary, types.is_large_binary, types.is_binary_view, types.is_fixed_size_binary)
+    return any(one(kind) for one in kinds)
 
 
 def points(column: Any, missing: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -86,7 +86,7 @@ def place_columns(schema: Any, lon: str | None, lat: str | None) -> PlaceColumns
     crs = about.get("crs", {"id": {"authority": "OGC", "code": "CRS84"}})
     if crs is None:
         warnings.warn(NO_CRS, stacklevel=4)
-    identity = crs.get("id", {}) if isinstance(crs, dict) else {}
+    identity = (crs.get("id") or {}) if isinstance(crs, dict) else {}
     if crs is None or (str(identity.get("authority")), str(identity.get("code"))) in DEGREES:
         return PlaceColumns((name,), read)
     shown = crs.get("name", "a CRS without a name") if isinstance(crs, dict) else repr(crs)

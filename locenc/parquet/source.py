@@ -62,7 +62,7 @@ def open_source(path: Path) -> Source:
     try:
         with arrow.OSFile(str(path)) as file:
             opened = parquet.ParquetFile(file)
-            about, schema = opened.metadata, opened.schema_arrow
+            about, schema = opened.metadata, _whole_schema(opened)
             groups = [about.row_group(number) for number in range(about.num_row_groups)]
             codecs = [groups[0].column(0).compression.lower()] if groups and about.num_columns else ["snappy"]
     except (arrow.ArrowException, OSError) as error:
@@ -77,6 +77,12 @@ def open_source(path: Path) -> Source:
         "none" if codecs[0] == "uncompressed" else codecs[0],
         found,
     )
+
+
+def _whole_schema(opened: Any) -> Any:
+    """Schema with all metadata of the file: beside a schema of Arrow's own pyarrow gives that one's alone."""
+    stored = {key: value for key, value in (opened.metadata.metadata or {}).items() if key != b"ARROW:schema"}
+    return opened.schema_arrow.with_metadata(stored | (opened.schema_arrow.metadata or {}))
 
 
 def identity(path: Path) -> dict[str, Any]:
@@ -140,13 +146,14 @@ def _batches(source: Source, rows: int, first: int, columns: Sequence[str] | Non
         group += 1
     with arrow.OSFile(str(source.path)) as file:  # a Python file, read by Arrow's threads, can abort the process
         opened = parquet.ParquetFile(file, page_checksum_verification=True, pre_buffer=False, buffer_size=BUFFER)
-        wanted = list(range(group, len(source.groups)))
-        for batch in opened.iter_batches(rows, row_groups=wanted, columns=None if columns is None else list(columns)):
-            batch.validate(full=True)
-            skipped = min(first, len(batch))
-            first -= skipped
-            if skipped < len(batch):
-                yield batch[skipped:]
+        wanted = None if columns is None else list(columns)
+        for number in range(group, len(source.groups)):  # Arrow joins no dictionaries inside lists across row groups
+            for batch in opened.iter_batches(rows, row_groups=[number], columns=wanted):
+                batch.validate(full=True)
+                skipped = min(first, len(batch))
+                first -= skipped
+                if skipped < len(batch):
+                    yield batch[skipped:]
 
 
 def damaged(path: Path, error: Exception) -> ValueError:

@@ -237,6 +237,49 @@ for rows in (10**5, 10**6):
 """
 
 
+def test_a_file_of_polars_keeps_its_geo_metadata(given_file, tmp_path):
+    geo = pq.read_schema(given_file).metadata[b"geo"].decode()
+    rows = polars.from_arrow(pq.read_table(given_file, columns=["name", "geometry"]))
+    rows.write_parquet(tmp_path / "polars.parquet", metadata={"geo": geo})
+    locenc.embed_parquet(tmp_path / "polars.parquet", tmp_path / "out.parquet", encoder())
+    locenc.embed_parquet(given_file, tmp_path / "same.parquet", encoder())
+    assert np.array_equal(vectors(tmp_path / "out.parquet"), vectors(tmp_path / "same.parquet"))
+    assert geopandas.read_parquet(tmp_path / "out.parquet").geometry.equals(frame().geometry)
+
+
+def wkb_table(kind, **about):
+    table = pa.table({"geometry": pa.array([Point(*place).wkb for place in lonlat(600)]).cast(kind)})
+    columns = {"geometry": {"encoding": "WKB", **about}}
+    geo = {"version": "1.0.0", "primary_column": "geometry", "columns": columns}
+    return table.replace_schema_metadata({"geo": json.dumps(geo)})
+
+
+@pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(21)])
+def test_every_type_of_bytes(tmp_path, kind):
+    pq.write_table(wkb_table(kind), tmp_path / "in.parquet")
+    locenc.embed_parquet(tmp_path / "in.parquet", tmp_path / "out.parquet", encoder())
+    assert np.array_equal(vectors(tmp_path / "out.parquet"), locenc.embed(lonlat(600), encoder()))
+
+
+def test_a_reference_system_that_is_damaged(tmp_path):
+    pq.write_table(wkb_table(pa.binary(), crs={"type": "GeographicCRS", "id": None}), tmp_path / "in.parquet")
+    with pytest.raises(ValueError, match="no coordinate reference system that pyproj knows"):
+        locenc.embed_parquet(tmp_path / "in.parquet", tmp_path / "out.parquet", encoder())
+
+
+def test_dictionaries_inside_lists(tmp_path, monkeypatch):
+    words = pa.array([f"word {row // 300 * 3 + row % 3}" for row in range(3000)]).dictionary_encode()
+    lists = pa.ListArray.from_arrays(pa.array(range(3001), pa.int32()), words)
+    table = pa.table({"lon": lonlat(3000)[:, 0], "lat": lonlat(3000)[:, 1], "lists": lists, "words": words})
+    given, out, whole = (tmp_path / f"{name}.parquet" for name in ("in", "out", "whole"))
+    pq.write_table(table, given, row_group_size=700)
+    locenc.embed_parquet(given, whole, encoder(), lon="lon", lat="lat")
+    assert pq.read_table(whole).drop_columns("embedding").equals(pq.read_table(given))
+    interrupted(given, out, monkeypatch, lon="lon", lat="lat")
+    locenc.embed_parquet(given, out, encoder(), lon="lon", lat="lat")
+    assert out.read_bytes() == whole.read_bytes()
+
+
 def test_memory_does_not_grow_with_the_rows(tmp_path):
     done = subprocess.run([sys.executable, "-c", MEMORY, tmp_path], capture_output=True, text=True, check=True)
     few, many = map(int, done.stdout.split())
