@@ -31,6 +31,7 @@ def build(named: str, arguments: argparse.Namespace) -> Any:
     import torch
 
     import locenc
+    from locenc._names import unknown
 
     folder = _folder(named)
     if folder is not None:
@@ -38,6 +39,9 @@ def build(named: str, arguments: argparse.Namespace) -> Any:
         if given:
             raise ValueError(f"{named} is a saved encoder and has its own options: leave {', '.join(given)} out")
         return locenc.from_pretrained(folder)
+    if named not in locenc.list_encoders():
+        hint = f"`locenc list` lists them, and there is no folder {named!r}."
+        raise ValueError(unknown("encoder", named, locenc.list_encoders(), hint=hint))
     options = dict(arguments.set or [])
     torch.manual_seed(arguments.seed or 0)
     if arguments.features:

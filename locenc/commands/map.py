@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
     encoders.add_encoder(parser)
     parser.add_argument("--kind", choices=KINDS, default="plot", help="of a picture (plot)")
     parser.add_argument("--place", type=float, nargs=2, metavar=("LON", "LAT"), help="for similarity, in degrees")
-    parser.add_argument("--resolution", type=float, default=1.0, help="degrees, for plot and HTML (1)")
+    parser.add_argument("--resolution", type=float, help="degrees, for plot and HTML (1)")
     parser.set_defaults(run=run)
 
 
@@ -30,16 +30,19 @@ def run(arguments: argparse.Namespace) -> None:
         raise ValueError("an HTML map shows components, clusters and similarity at once: leave --kind out")
     if (arguments.kind == "similarity") != (arguments.place is not None):
         raise ValueError("--kind similarity and --place LON LAT go together")
+    if arguments.kind != "plot" and arguments.resolution is not None:
+        raise ValueError(f"--kind {arguments.kind} is computed at each pixel: leave --resolution out")
+    resolution = 1.0 if arguments.resolution is None else arguments.resolution
     encoder = encoders.build(arguments.encoder, arguments)
     if html:
-        locenc.maps.html(encoder, arguments.target, resolution=arguments.resolution, title=arguments.encoder)
+        locenc.maps.html(encoder, arguments.target, resolution=resolution, title=arguments.encoder)
     else:
         if arguments.kind == "scales":
             figure = locenc.maps.scales(encoder)
         elif arguments.kind == "similarity":
             figure = locenc.maps.similarity(encoder, arguments.place)
         else:
-            figure = locenc.maps.plot(encoder, titles=[arguments.encoder], resolution=arguments.resolution)
+            figure = locenc.maps.plot(encoder, titles=[arguments.encoder], resolution=resolution)
         suffix = Path(arguments.target).suffix[1:] or "png"
         atomic_write(arguments.target, lambda path: figure.savefig(path, dpi=150, format=suffix))
     print(f"map: {arguments.target}")
