@@ -90,8 +90,8 @@ def embed_parquet(
         For a file that is no Parquet or damaged, without places, with a bad place (all are looked at first; the first
         bad row is named), with a column of that name; for values beyond float16, options that are not known, a target
         that is the source, and a job that was begun with another source, encoder or option.
-    FileNotFoundError, FileExistsError
-        If there is no source; if there is a target, unless ``overwrite``.
+    FileNotFoundError, FileExistsError, IsADirectoryError
+        If there is no source; if there is a target, unless ``overwrite``; if the target is a folder.
     BlockingIOError
         If another process writes the same target.
     OSError
@@ -119,6 +119,8 @@ def embed_parquet(
             raise ValueError(unknown(what, value, known))
     batch_size = None if batch_size is None else check_count("batch_size", batch_size)
     at = home(encoder) if device is None else resolve(device)
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder; give the name of a file, such as {target / 'vectors.parquet'}")
     opened = open_source(source)
     if target.exists() and target.samefile(source):
         raise ValueError(f"source and target are one file, {source}: name another target")

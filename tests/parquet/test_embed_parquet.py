@@ -213,6 +213,9 @@ def test_a_target_that_cannot_be_written(given_file, tmp_path):
     with pytest.raises(FileExistsError, match="name another target, or replace it with overwrite=True"):
         locenc.embed_parquet(given_file, tmp_path / "out.parquet", encoder())
     assert (tmp_path / "out.parquet").read_text() == "precious"
+    for overwrite in (False, True):
+        with pytest.raises(IsADirectoryError, match="is a folder; give the name of a file"):
+            locenc.embed_parquet(given_file, tmp_path, encoder(), overwrite=overwrite)
     assert sorted(os.listdir(tmp_path)) == ["file", "in.parquet", "out.parquet"]
 
 
