@@ -88,13 +88,14 @@ def points(
     note = ""
     if values is not None:
         colours, label = _numbers(data, values, len(lonlat)), label or (values if isinstance(values, str) else "value")
-        title = f"{len(lonlat):,} places" if title is None else title
+        title = _count(lonlat) if title is None else title
     else:
         assert encoder is not None
         colours, share = _components(encoder, lonlat)
-        name = type(encoder).__name__
-        title = f"{len(lonlat):,} places by their embedding ({name})" if title is None else title
-        note = f"Principal components of the embedding as red, green and blue: {share:.0%} of its variance."
+        name, their = type(encoder).__name__, "its" if len(lonlat) == 1 else "their"
+        title = f"{_count(lonlat)} by {their} embedding ({name})" if title is None else title
+        varies = f"{share:.0%} of its variance" if share > 0 else "grey, as it does not vary"
+        note = f"Principal components of the embedding as red, green and blue: {varies}."
     theirs = hasattr(ax, "projection")
     if isinstance(bounds, str):
         if bounds not in ("data", "globe"):
@@ -112,6 +113,10 @@ def points(
         drawn = canvas.points(lonlat, c=np.ma.masked_invalid(colours), cmap=map_of, plotnonfinite=True, **style)
         sheet.bar(drawn, str(label))
     return sheet.result
+
+
+def _count(lonlat: Floats) -> str:
+    return f"{len(lonlat):,} place{'s' if len(lonlat) != 1 else ''}"
 
 
 def _components(encoder: nn.Module, lonlat: Floats) -> tuple[Floats, float]:

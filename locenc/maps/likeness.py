@@ -106,7 +106,8 @@ def drawn(
     values = field(canvas, lambda lonlat: run(encoder, lonlat, cosine), over=over, pixels=pixels)
     least = min(0.95, float(np.floor(20 * np.nanmin(values)) / 20))
     image = canvas.picture(values, cmap="cividis", vmin=least, vmax=1.0)
-    canvas.place(here, label=called)
+    there = np.isfinite(canvas.projection.project(here)).all()
+    canvas.place(here, label=called if there else f"{called} (not on this map)")
     sheet.bar(image, f"cosine of a place's embedding with that of {called} (1: alike)")
     return sheet, canvas
 
@@ -117,4 +118,4 @@ def legend(canvas: Canvas) -> None:
 
 
 def _coordinates(lon: float, lat: float) -> str:
-    return f"{abs(lat):.4g}° {'S' if lat < 0 else 'N'}, {abs(lon):.4g}° {'W' if lon < 0 else 'E'}"
+    return f"{round(abs(lat), 2):g}° {'S' if lat < 0 else 'N'}, {round(abs(lon), 2):g}° {'W' if lon < 0 else 'E'}"

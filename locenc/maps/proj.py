@@ -44,6 +44,8 @@ def from_crs(crs: Any) -> Projection:
     kind = settings.get("proj", "")
     operation = there.coordinate_operation
     name = there.name if there.name != "unknown" or operation is None else operation.method_name
+    if there.is_geographic:
+        name = "Equirectangular"  # degrees as they are
     box, centre, cap = _domain(kind, settings, there.area_of_use)
     return Projection(
         name,

@@ -167,6 +167,26 @@ def test_points_in_any_crs_zoomed_to_their_extent(encoder):
     assert "variance" in coloured.texts[0].get_text()
 
 
+def test_one_place_has_no_variance_to_show(encoder):
+    figure = locenc.maps.points([(2.35, 48.86)], encoder)
+    assert figure.axes[0].get_title(loc="left").startswith("1 place by its embedding")
+    assert "grey, as it does not vary" in figure.texts[0].get_text()
+
+
+def test_a_place_that_the_map_does_not_show_is_said_to_be_elsewhere(encoder):
+    for bounds, label in [
+        ((140, -45, 150, -30), "37.81° S, 144.96° E"),
+        ((0, 40, 10, 50), "37.81° S, 144.96° E (not on this map)"),
+    ]:
+        axes = locenc.maps.similarity(encoder, (144.96, -37.81), bounds=bounds, pixels=64).axes[0]
+        assert [text.get_text() for text in axes.get_legend().get_texts()] == [label]
+
+
+def test_degrees_are_no_projection_of_a_datum(encoder):
+    figure = locenc.maps.similarity(encoder, (2.35, 48.86), crs=4326, pixels=64)
+    assert any("Equirectangular projection" in text.get_text() for text in figure.texts)
+
+
 def test_given_axes_are_drawn_on_and_returned(encoder):
     figure = Figure((9, 9))
     axes = figure.subplots(2, 2)
