@@ -74,8 +74,8 @@ def embed_grid(
     -----
     Takes the memory of the result and some 30 bytes for each cell. ``grid.to_netcdf(path)`` writes netCDF;
     ``grid.to_dataset(promote_attrs=True).to_netcdf(path)`` has ``Conventions``, ``title`` and ``history`` as attributes
-    of the file too. With the extra ``raster``, ``grid.transpose("feature", "lat", "lon").rio.to_raster(path)`` writes a
-    GeoTIFF with a band for each feature.
+    of the file too. With the extra ``raster``, and after ``import rioxarray``,
+    ``grid.transpose("feature", "lat", "lon").rio.to_raster(path)`` writes a GeoTIFF with a band for each feature.
 
     References
     ----------
