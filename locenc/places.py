@@ -164,6 +164,10 @@ def _column(table: Any, name: str, index: Any) -> NDArray[np.float64]:
     if names.count(name) > 1:
         raise ValueError(f"the table has {names.count(name)} columns named {name!r}: rename or drop the others")
     column = table[name]
+    if str(getattr(column, "dtype", "")) in ("float16", "Float16"):
+        raise TypeError(
+            f"column {name!r} is float16, which moves places by kilometres: keep coordinates in float64 or float32"
+        )
     if _is(column, "pandas", "Series") and column.dtype.kind in "fiu":
         return np.asarray(column.to_numpy(np.float64, na_value=np.nan))
     values = column.to_numpy()

@@ -19,8 +19,9 @@ def from_pretrained(path: str | Path, *, revision: str | None = None) -> Locatio
     Parameters
     ----------
     path : str or Path
-        A folder with ``config.json`` and ``model.safetensors``; or ``"hf://org/name"``, the only spelling that goes to
-        the network.
+        A folder with ``model.safetensors``, whose header holds the configuration (``config.json`` beside it has the
+        same for people, and is read only where the header has none); or ``"hf://org/name"``, the only spelling that
+        goes to the network.
     revision : str, optional
         Branch, tag or commit on the hub.
 
@@ -32,7 +33,7 @@ def from_pretrained(path: str | Path, *, revision: str | None = None) -> Locatio
     Raises
     ------
     FileNotFoundError
-        If the folder or a file is missing.
+        If the folder or its weights are missing.
     ValueError
         If a file is damaged, of a newer format, or names an encoder or sizes that do not fit.
     """

@@ -4,7 +4,10 @@ import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+ABSENT = "not installed"
 PACKAGES = ("torch", "numpy", "numba", "llvmlite", "safetensors", "triton")
+#: Of the extras, listed where they are installed.
+OPTIONAL = ("geopandas", "pandas", "shapely", "pyproj", "pyarrow", "xarray", "matplotlib", "scikit-learn", "dask")
 
 
 def show_versions() -> None:
@@ -15,6 +18,7 @@ def show_versions() -> None:
     >>> locenc.show_versions()  # doctest: +SKIP
     locenc 0.1.0, Python 3.11.7, Linux x86_64
     torch 2.13.0+cpu, numpy 2.4.6, numba 0.68.1, llvmlite 0.50.0, safetensors 0.8.0, triton not installed
+    with geopandas 1.2.0, pandas 3.1.1, shapely 2.2.0, pyproj 3.7.2
     CPU: numba kernels for znver4 (512-bit vectors), up to 2 threads; compiled code is kept in .../__pycache__
     CUDA: torch finds no such device
     """
@@ -22,6 +26,8 @@ def show_versions() -> None:
 
     print(f"locenc {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     print(", ".join(f"{name} {_version(name)}" for name in PACKAGES))
+    if optional := [f"{name} {_version(name)}" for name in OPTIONAL if _version(name) != ABSENT]:
+        print(f"with {', '.join(optional)}")
     print(f"CPU: {_on_cpu()}")
     print(f"CUDA: {_on_cuda()}")
     if sys.platform == "darwin":
@@ -32,7 +38,7 @@ def _version(package: str) -> str:
     try:
         return version(package)
     except PackageNotFoundError:
-        return "not installed"
+        return ABSENT
 
 
 def _on_cpu() -> str:

@@ -85,6 +85,7 @@ def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
         (["info", "sphere2vec-sphreM"], "Did you mean 'sphere2vec-sphereM'"),
         (["info", "./nowhere"], "there is no such folder"),
         (["info", "nowhere"], "`locenc list` lists them, and there is no folder 'nowhere'"),
+        (["map", "x.foo", "--encoder", "wrap"], "x.foo must end in .png"),
         (["map", "x.png", "--encoder", "wrap", "--kind", "scales", "--resolution", "2"], "leave --resolution out"),
         (["info", "wrap", "--set", "num_scales=3"], "unknown option of 'wrap'"),
         (["info", "wrap", "--features", "--dim", "3"], "leave --dim"),

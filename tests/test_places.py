@@ -199,7 +199,8 @@ def test_metres_that_are_called_degrees_and_no_crs_of_the_earth() -> None:
 
 
 TABLE = pandas.DataFrame(
-    {"lon": [1.0, 2], "lat": [3.0, 4], "words": ["1", "2"], "flag": [True, False], "when": pandas.Timestamp(0)},
+    {"lon": [1.0, 2], "lat": [3.0, 4], "words": ["1", "2"], "flag": [True, False], "when": pandas.Timestamp(0)}
+    | {"half": np.array([1, 2], np.float16)},
     index=["a", "b"],
 )
 
@@ -213,6 +214,7 @@ TABLE = pandas.DataFrame(
         ({"lon": "words", "lat": "lat"}, TypeError, r"'words' must hold numbers .* '1' in row 0 \(index 'a'\).*to_num"),
         ({"lon": "flag", "lat": "lat"}, TypeError, "'flag' must hold numbers in degrees, not bool"),
         ({"lon": "when", "lat": "lat"}, TypeError, "'when' must hold numbers in degrees, not datetime"),
+        ({"lon": "half", "lat": "lat"}, TypeError, "'half' is float16, which moves places by kilometres"),
         ({"lon": "lon", "lat": "lat", "missing": "drop"}, ValueError, "missing places: 'drop'.*raise, nan"),
     ],
 )

@@ -109,3 +109,12 @@ def test_reprs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "backend='reference'" in repr(encoder)
     monkeypatch.setattr(choice, "missing", lambda name: "it is not there")
     assert "backend='reference'" in repr(encoder)
+
+
+def test_packages_of_extras_are_listed_where_they_are_installed(capsys: pytest.CaptureFixture[str]) -> None:
+    import geopandas
+
+    locenc.show_versions()
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("with ")]
+    assert f"geopandas {geopandas.__version__}" in line
+    assert "not installed" not in line

@@ -7,6 +7,8 @@ from typing import Any
 from locenc.commands import encoders
 
 KINDS = ("plot", "scales", "similarity")
+PICTURES = (".png", ".pdf", ".svg", ".jpg", ".jpeg", ".webp")
+HTML = (".html", ".htm")
 
 
 def add(commands: Any) -> None:
@@ -25,7 +27,10 @@ def run(arguments: argparse.Namespace) -> None:
     import locenc
     from locenc._files import atomic_write
 
-    html = Path(arguments.target).suffix.lower() in (".html", ".htm")
+    suffix = Path(arguments.target).suffix.lower()
+    if suffix not in (*PICTURES, *HTML):
+        raise ValueError(f"{arguments.target} must end in {', '.join((*PICTURES, *HTML))}")
+    html = suffix in HTML
     if html and arguments.kind != "plot":
         raise ValueError("an HTML map shows components, clusters and similarity at once: leave --kind out")
     if (arguments.kind == "similarity") != (arguments.place is not None):
@@ -43,6 +48,5 @@ def run(arguments: argparse.Namespace) -> None:
             figure = locenc.maps.similarity(encoder, arguments.place)
         else:
             figure = locenc.maps.plot(encoder, titles=[arguments.encoder], resolution=resolution)
-        suffix = Path(arguments.target).suffix[1:] or "png"
-        atomic_write(arguments.target, lambda path: figure.savefig(path, dpi=150, format=suffix))
+        atomic_write(arguments.target, lambda path: figure.savefig(path, dpi=150, format=suffix[1:]))
     print(f"map: {arguments.target}")
