@@ -139,11 +139,7 @@ def describe(encoder: LocationEncoder | PositionEncoder) -> Description:
     >>> found.features, found.dim, round(found.resolution_km), found.antimeridian_jump > 1
     (96, 64, 50, True)
     """
-    if not isinstance(encoder, (LocationEncoder, PositionEncoder)):
-        raise TypeError(
-            f"encoder must be a LocationEncoder or a PositionEncoder, got {type(encoder).__name__}; locenc.create and "
-            "locenc.position_encoder make them"
-        )
+    dim = embedding_dim(encoder)
     position: Any = encoder.position if isinstance(encoder, LocationEncoder) else encoder
     network = encoder.network if isinstance(encoder, LocationEncoder) else None
     config = dict(getattr(position, "config", None) or {})
@@ -158,7 +154,7 @@ def describe(encoder: LocationEncoder | PositionEncoder) -> Description:
         antimeridian_jump=antimeridian_jump(position),
         pole_jump=pole_jump(position),
         network=None if network is None else _network_config(network),
-        dim=embedding_dim(encoder),
+        dim=dim,
         dtype=str(dtype or getattr(position, "dtype", torch.float32)).removeprefix("torch."),
         num_parameters=sum(size for size, _ in sizes),
         num_trainable=sum(size for size, trains in sizes if trains),

@@ -14,6 +14,8 @@ from locenc._names import and_more, named_row, unknown
 from locenc.coords import as_pairs, check_values
 from locenc.crs import to_degrees
 
+Floats = NDArray[np.float64]
+
 POINT, MISSING = 0, -1  # of shapely.get_type_id
 WAYS = ("raise", "nan")
 NO_CRS = (
@@ -35,7 +37,7 @@ class Places(NamedTuple):
         Of the table that the places came from.
     """
 
-    lonlat: NDArray[np.float64]
+    lonlat: Floats
     missing: NDArray[np.bool_]
     index: Any
 
@@ -69,22 +71,70 @@ def read(data: Any, *, lon: str | None = None, lat: str | None = None, missing: 
     """
     if missing not in WAYS:
         raise ValueError(unknown("way of treating missing places:", missing, WAYS))
+    crs = None
     if lon is not None or lat is not None:
-        lonlat, index = _from_columns(data, lon, lat)
+        points, index = _from_columns(data, lon, lat)
     elif _is(data, "geopandas", "GeoDataFrame"):
-        lonlat, index = _from_geometries(_active_geometry(data))
+        points, index, crs = _from_geometries(_active_geometry(data))
     elif _is(data, "geopandas", "GeoSeries"):
-        lonlat, index = _from_geometries(data)
+        points, index, crs = _from_geometries(data)
     elif _is(data, "shapely", "Geometry"):
-        lonlat, index = _coordinates(np.array([data]), None), None
+        points, index = _coordinates(np.array([data]), None), None
     else:
-        lonlat, index = _from_numbers(data), None
-    absent = np.logical_or(*np.isnan(lonlat).T)
+        points, index = _from_numbers(data), None
+    transform = None if crs is None else to_degrees(crs)
+    return located(points, index, missing=missing, transform=transform, crs="" if crs is None else crs.name)
+
+
+def located(
+    points: Floats,
+    index: Any,
+    *,
+    missing: str,
+    transform: Callable[[Floats], Floats] | None = None,
+    crs: str = "",
+) -> Places:
+    """Checked places of points.
+
+    Parameters
+    ----------
+    points : ndarray
+        (N, 2) float64 x and y, NaN where there is no point.
+    index : pandas.Index, range or None
+        What names the rows.
+    missing : {"raise", "nan"}
+        As in `read`.
+    transform : callable, optional
+        From x and y to longitude and latitude, unless they are these; see `locenc.crs.to_degrees`.
+    crs : str
+        Name of the CRS, for messages.
+
+    Raises
+    ------
+    ValueError
+        As `read`.
+    """
+    absent = np.logical_or(*np.isnan(points).T)
     if missing == "raise" and absent.any():
-        raise ValueError(_describe_missing(lonlat, absent, index))
-    present = np.where(absent[:, None], 0, lonlat) if absent.any() else lonlat
-    check_values(torch.from_numpy(present), index)
-    return Places(lonlat, absent, index)
+        row = int(absent.argmax())
+        x, y = points[row].tolist()
+        raise ValueError(
+            f"{named_row(row, index)} has no place (longitude {x:g}, latitude {y:g}){and_more(int(absent.sum()))}: "
+            'drop such rows first, or keep them as rows of NaN with missing="nan"'
+        )
+    lonlat = points if transform is None else transform(points)
+    outside = ~np.isfinite(lonlat).all(1) & ~absent
+    if transform is not None and outside.any():
+        row = int(outside.argmax())
+        x, y = points[row].tolist()
+        raise ValueError(
+            f"{named_row(row, index)} has x {x:g}, y {y:g}, which is no place in its CRS ({crs})"
+            f"{and_more(int(outside.sum()))}. Is that the CRS of these numbers? set_crs(..., allow_override=True) of "
+            "geopandas sets another"
+        )
+    gaps = absent.any()
+    check_values(torch.from_numpy(np.where(absent[:, None], 0, lonlat) if gaps else lonlat), index)
+    return Places(np.where(absent[:, None], np.nan, lonlat) if gaps else lonlat, absent, index)
 
 
 def _is(data: Any, package: str, kind: str) -> bool:
@@ -103,17 +153,14 @@ def _active_geometry(frame: Any) -> Any:
         ) from error
 
 
-def _from_geometries(series: Any) -> tuple[NDArray[np.float64], Any]:
-    points = _coordinates(series.to_numpy(), series.index)
-    if series.crs is None:
-        if len(series):
-            warnings.warn(NO_CRS, stacklevel=4)
-        return points, series.index
-    transform = to_degrees(series.crs)
-    return (points if transform is None else _transformed(points, transform, series)), series.index
+def _from_geometries(series: Any) -> tuple[Floats, Any, Any]:
+    """Points of a GeoSeries, its index, and its CRS."""
+    if series.crs is None and len(series):
+        warnings.warn(NO_CRS, stacklevel=4)
+    return _coordinates(series.to_numpy(), series.index), series.index, series.crs
 
 
-def _coordinates(geometries: NDArray[Any], index: Any) -> NDArray[np.float64]:
+def _coordinates(geometries: NDArray[Any], index: Any) -> Floats:
     """(N, 2) x and y of points, NaN where they are missing or empty."""
     shapely = require("shapely", extra="geo")
     kinds = shapely.get_type_id(geometries)
@@ -131,23 +178,7 @@ def _coordinates(geometries: NDArray[Any], index: Any) -> NDArray[np.float64]:
     return points
 
 
-def _transformed(
-    points: NDArray[np.float64], transform: Callable[[NDArray[np.float64]], NDArray[np.float64]], series: Any
-) -> NDArray[np.float64]:
-    lonlat = transform(points)
-    outside = ~np.isfinite(lonlat).all(1) & ~np.isnan(points).any(1)
-    if outside.any():
-        row = int(outside.argmax())
-        x, y = points[row].tolist()
-        raise ValueError(
-            f"{named_row(row, series.index)} has x {x:g}, y {y:g}, which is no place in its CRS "
-            f"({series.crs.name}){and_more(int(outside.sum()))}. Is that the CRS of these numbers? data.set_crs(..., "
-            "allow_override=True) sets another"
-        )
-    return lonlat
-
-
-def _from_columns(data: Any, lon: str | None, lat: str | None) -> tuple[NDArray[np.float64], Any]:
+def _from_columns(data: Any, lon: str | None, lat: str | None) -> tuple[Floats, Any]:
     if not (hasattr(data, "columns") and hasattr(data, "__getitem__")):
         raise TypeError(f"lon= and lat= name columns of a table, but the data are {type(data).__name__}")
     if lon is None or lat is None:
@@ -156,7 +187,7 @@ def _from_columns(data: Any, lon: str | None, lat: str | None) -> tuple[NDArray[
     return np.stack([_column(data, name, index) for name in (lon, lat)], 1), index
 
 
-def _column(table: Any, name: str, index: Any) -> NDArray[np.float64]:
+def _column(table: Any, name: str, index: Any) -> Floats:
     """Numbers of a column, NaN where they are missing."""
     names = _names(table)
     if name not in names:
@@ -185,19 +216,10 @@ def _names(table: Any) -> list[Any]:
     return list(getattr(table, "column_names", table.columns))
 
 
-def _from_numbers(data: Any) -> NDArray[np.float64]:
+def _from_numbers(data: Any) -> Floats:
     if hasattr(data, "columns"):
         there = ", ".join(map(str, _names(data)))
         raise TypeError(f"which columns hold longitude and latitude? Give lon= and lat=; there are {there}")
     if _is(data, "pandas", "Series"):
         raise TypeError("a Series of numbers holds no places; geopandas.GeoSeries(data) makes one of geometries")
     return as_pairs(data).resolve_neg().numpy()
-
-
-def _describe_missing(lonlat: NDArray[np.float64], absent: NDArray[np.bool_], index: Any) -> str:
-    row = int(absent.argmax())
-    lon, lat = lonlat[row].tolist()
-    return (
-        f"{named_row(row, index)} has no place (longitude {lon:g}, latitude {lat:g}){and_more(int(absent.sum()))}: "
-        'drop such rows first, or keep them as rows of NaN with missing="nan"'
-    )

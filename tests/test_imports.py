@@ -28,7 +28,7 @@ ROWS = [
     {"locenc.maps.page", "locenc.maps.sheet"},
     {"locenc.maps.land", "locenc.maps.packing", "locenc.maps.patterns"},
     {"locenc.maps.canvas", "locenc.maps.running", "locenc.maps.feature_columns"},
-    {"locenc.maps.built_in", "locenc.maps.proj"},
+    {"locenc.maps.built_in", "locenc.maps.proj", "locenc.maps.graticule"},
     {"locenc.maps.projection"},
     {"locenc.registry", "locenc.streaming", "locenc.lazy"},
     {"locenc.places"},

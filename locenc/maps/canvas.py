@@ -12,12 +12,12 @@ from locenc.coords import as_lonlat
 from locenc.data import coastline
 from locenc.grid_axes import box
 from locenc.maps.built_in import rectangle, world
+from locenc.maps.graticule import graticule, multiples, named, step
 from locenc.maps.proj import from_crs
 from locenc.maps.projection import Box, Floats, Projection
 
 SEA, GRATICULE, INK, COAST = "#eef2f6", "#d3dae2", "#222222", "#333333"
 MARK = "#d4006a"  # apart from the colours of every map here, for any eye: by lightness, and by a white rim
-_STEPS = (90, 60, 30, 20, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 _UNDER, _GRID, _CONTENT, _COAST, _EDGE, _MARKS = 1, 2, 3, 4, 5, 6  # what is above what
 
 
@@ -228,12 +228,12 @@ class Canvas:
         left, _, bottom, _ = self.frame
         west, south, east, north = self.projection.box
         style = {"fontsize": 6.5, "color": INK, "zorder": _MARKS, "textcoords": "offset points", "path_effects": _rim()}
-        for lon in _multiples(_step(east - west), west + 0.06 * (east - west), east - 0.06 * (east - west)):
+        for lon in multiples(step(east - west), west + 0.06 * (east - west), east - 0.06 * (east - west)):
             x = self.projection.forward(np.array([[lon, south]]))[0, 0]
-            text = _named((lon + 180) % 360 - 180, "WE")
+            text = named((lon + 180) % 360 - 180, "WE")
             self.axes.annotate(text, (x, bottom), (0, 3), ha="center", va="bottom", **style)
-        for lat in _multiples(_step(north - south), south + 0.12 * (north - south), north - 0.04 * (north - south)):
-            self.axes.annotate(_named(lat, "SN"), (left, lat), (3, 0), ha="left", va="center", **style)
+        for lat in multiples(step(north - south), south + 0.12 * (north - south), north - 0.04 * (north - south)):
+            self.axes.annotate(named(lat, "SN"), (left, lat), (3, 0), ha="left", va="center", **style)
 
     def _lines(self, lines: Sequence[Floats], **style: Any) -> None:
         paths = [path for line in lines for path in self.projection.paths(line)]
@@ -246,36 +246,9 @@ class Canvas:
         self.axes.set(xlim=(left, right), ylim=(bottom, top))
 
 
-def graticule(projection: Projection) -> list[Floats]:
-    """Meridians and parallels of a map in degrees, about three to five of each, not on its edge."""
-    west, south, east, north = projection.box
-    side_lon = 60.0 if east - west >= 360 else _step(east - west)
-    side_lat = 30.0 if east - west >= 360 else _step(north - south)
-    count = max(2, int(north - south) + 1)
-    up = np.linspace(south, north, count if projection.exact else max(count, 60))
-    over = np.array([west, east]) if projection.exact else np.linspace(west, east, max(60, int(east - west) + 1))
-    return [np.column_stack([np.full_like(up, lon), up]) for lon in _multiples(side_lon, west, east)] + [
-        np.column_stack([over, np.full_like(over, lat)]) for lat in _multiples(side_lat, south, north)
-    ]
-
-
 def _rim() -> list[Any]:
     """A white rim round text, readable on any colour."""
     return [require("matplotlib.patheffects", extra="geo").withStroke(linewidth=2, foreground="white")]
-
-
-def _named(degrees: float, sides: str) -> str:
-    return f"{abs(degrees):.7g}°{sides[degrees > 0] if degrees % 180 else ''}"
-
-
-def _step(span: float) -> float:
-    return float(next((step for step in _STEPS if span / step >= 3), _STEPS[-1]))
-
-
-def _multiples(step: float, low: float, high: float) -> list[float]:
-    """Multiples of a step between two numbers, these left out."""
-    first, last = math.floor(low / step) + 1, math.ceil(high / step)
-    return [step * number for number in range(first, last)]
 
 
 def _shores(ring: Floats) -> list[Floats]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from locenc._names import check_count
 from locenc.coords import KM_PER_DEGREE, as_lonlat
+from locenc.embedding import embedding_dim
 from locenc.location_encoder import LocationEncoder
 from locenc.maps.built_in import world
 from locenc.maps.feature_columns import Column, shown
@@ -83,12 +84,8 @@ def scales(
     >>> [axes.get_title(loc="left") for axes in figure.axes[:1]]
     ['40,075 km: cos(lat) sin(lon)']
     """
-    position = encoder.position if isinstance(encoder, LocationEncoder) else encoder
-    if not isinstance(position, PositionEncoder):
-        raise TypeError(
-            f"encoder must be a LocationEncoder or a PositionEncoder, got {type(encoder).__name__}; locenc.create and "
-            "locenc.position_encoder make them"
-        )
+    embedding_dim(encoder)  # refuses what is no encoder
+    position: Any = encoder.position if isinstance(encoder, LocationEncoder) else encoder
     found = shown(position, features, check_count("most", most, most=MOST))
     fixed = bounds is not None or crs is not None or ax is not None
     middle = tuple(as_lonlat(centre)[0].tolist())

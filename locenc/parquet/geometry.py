@@ -10,14 +10,13 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from locenc import wkb
 from locenc._extras import require
 from locenc._names import and_more, unknown
-from locenc.coords import check_values
 from locenc.crs import to_degrees
+from locenc.places import located
 
 Floats = NDArray[np.float64]
 
@@ -124,29 +123,8 @@ def places(columns: PlaceColumns, table: Any, first: int, missing: str) -> Float
             f"geometries must be points, but row {first + row} is {kind}{and_more(len(others))}. Take a point of each "
             "first: frame.set_geometry(frame.representative_point()).to_parquet(...)"
         )
-    absent = np.logical_or(*np.isnan(points).T)
-    if missing == "raise" and absent.any():
-        row = int(absent.argmax())
-        x, y = points[row].tolist()
-        raise ValueError(
-            f"row {first + row} has no place (longitude {x:g}, latitude {y:g}){and_more(int(absent.sum()))}: drop such "
-            'rows first, or keep them as rows of NaN with missing="nan"'
-        )
-    lonlat = points if columns.transform is None else columns.transform(points)
-    outside = ~np.isfinite(lonlat).all(1) & ~absent
-    if columns.transform is not None and outside.any():
-        row = int(outside.argmax())
-        x, y = points[row].tolist()
-        raise ValueError(
-            f"row {first + row} has x {x:g}, y {y:g}, which is no place in the file's CRS ({columns.crs})"
-            f"{and_more(int(outside.sum()))}. Is that the CRS of these numbers? frame.set_crs(..., "
-            "allow_override=True) sets another"
-        )
-    lonlat = np.where(absent[:, None], np.nan, lonlat) if absent.any() else lonlat
-    check_values(
-        torch.from_numpy(np.nan_to_num(lonlat, posinf=np.inf, neginf=-np.inf)), range(first, first + len(lonlat))
-    )
-    return lonlat
+    rows = range(first, first + len(points))
+    return located(points, rows, missing=missing, transform=columns.transform, crs=columns.crs).lonlat
 
 
 def geo_metadata(schema: Any) -> dict[str, Any] | None:

@@ -104,8 +104,13 @@ class Job:
     def publish(self, target: Path) -> None:
         """Move the data file, whole now, to its place, and remove the folder."""
         os.replace(self.data, target)
-        self._about.unlink()  # first: without it what remains after a kill is no job
         self.remove()
+
+    def forget_published(self) -> None:
+        """Remove what a run left that was killed behind the moment when its data file became the target."""
+        if self.exists and not self.data.exists():
+            self._journal.unlink(missing_ok=True)
+            self._about.unlink()
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -127,6 +132,7 @@ def open_job(target: Path) -> Iterator[Job]:
     """
     job = Job(target.with_name(f".{target.name}.partial"))
     with only_one(job.folder, "embedding"):
+        job.forget_published()
         try:
             yield job
         except OSError as error:

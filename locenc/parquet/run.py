@@ -142,7 +142,7 @@ def embed_parquet(
     moved = encoder if at == home(encoder) else copy.deepcopy(encoder).to(at)
     with open_job(target) as job:
         if target.exists() and not overwrite:
-            raise FileExistsError(f"{target} exists: name another target, or replace it with overwrite=True")
+            raise FileExistsError(f"{target} exists: name another target, or overwrite=True (--overwrite) replaces it")
         job.begin(about, restart=restart)
         if not job.finished:
             with _named(source):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from shapely import LineString, Point
 
 import locenc
-from locenc.parquet import run, source, thrift
+from locenc.parquet import job, run, source, thrift
 from locenc.parquet.precision import reduced
 
 ROWS = 5_000
@@ -195,6 +195,17 @@ def test_a_torn_journal_and_lost_data_are_made_again(given_file, tmp_path, monke
     assert out.read_bytes() == whole.read_bytes()
 
 
+def test_a_kill_behind_the_last_move_leaves_no_job(given_file, tmp_path, monkeypatch):
+    out = tmp_path / "out.parquet"
+    monkeypatch.setattr(job.Job, "remove", lambda self: None)  # as if killed before
+    locenc.embed_parquet(given_file, out, encoder())
+    assert (tmp_path / ".out.parquet.partial" / "finished.jsonl").exists()
+    monkeypatch.undo()
+    with pytest.raises(FileExistsError):
+        locenc.embed_parquet(given_file, out, encoder())
+    assert sorted(os.listdir(tmp_path)) == ["in.parquet", "out.parquet"]
+
+
 def test_a_full_disk_loses_nothing(given_file, tmp_path, file_size_limit):
     out, whole = tmp_path / "out.parquet", tmp_path / "whole.parquet"
     locenc.embed_parquet(given_file, whole, encoder())
@@ -210,7 +221,7 @@ def test_a_target_that_cannot_be_written(given_file, tmp_path):
     with pytest.raises(OSError, match=r"cannot write .*file.*free space or choose a folder you can write to"):
         locenc.embed_parquet(given_file, tmp_path / "file" / "out.parquet", encoder())
     (tmp_path / "out.parquet").write_text("precious")
-    with pytest.raises(FileExistsError, match="name another target, or replace it with overwrite=True"):
+    with pytest.raises(FileExistsError, match="name another target, or overwrite=True"):
         locenc.embed_parquet(given_file, tmp_path / "out.parquet", encoder())
     assert (tmp_path / "out.parquet").read_text() == "precious"
     for overwrite in (False, True):
