@@ -141,7 +141,7 @@ class SphericalHarmonics(_Named):
     Parameters
     ----------
     num_degrees : int
-        Degrees 0 to ``num_degrees`` - 1, 1,000 at most; ``num_degrees``² features.
+        Degrees 0 to ``num_degrees`` - 1, 1,000 at most; ``num_degrees ** 2`` features.
     dim : int
         Size of the embedding.
     normalization : str

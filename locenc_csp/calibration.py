@@ -226,7 +226,7 @@ def reliability(probs: ArrayLike, labels: ArrayLike, *, bins: int = 15) -> Relia
 
 
 def expected_calibration_error(probs: ArrayLike, labels: ArrayLike, *, bins: int = 15) -> float:
-    """Mean gap between confidence and accuracy: Σ_bin (n_bin / N) |accuracy - confidence|, bins as `reliability`.
+    """Mean gap between confidence and accuracy: Σ_bin (n_bin / N) abs(accuracy - confidence), bins as `reliability`.
 
     Raises
     ------
