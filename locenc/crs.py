@@ -31,7 +31,7 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
     ImportError
         If pyproj is missing.
     ValueError
-        If pyproj knows no such system, it is geocentric, or none of pyproj's operations leads to EPSG:4326.
+        If pyproj knows no such system, it is geocentric or of heights alone, or none of pyproj's operations leads to EPSG:4326.
 
     Examples
     --------
@@ -52,6 +52,11 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
         raise ValueError(
             f"the coordinate reference system {known.name!r} is geocentric: x and y alone are no place there. "
             "Transform to longitude and latitude first, with all three: data.to_crs(4326)"
+        )
+    if known.is_vertical and not known.is_compound:
+        raise ValueError(
+            f"the coordinate reference system {known.name!r} is one of heights: x and y are no place in it. "
+            "Set the one of the coordinates: data.set_crs(..., allow_override=True)"
         )
     try:
         transformer = pyproj.Transformer.from_crs(known, 4326, always_xy=True)

@@ -69,6 +69,8 @@ def embed_grid(
     TypeError, ValueError
         For an encoder or device that `locenc.embed` refuses, bounds that are no box on the globe, a resolution that
         does not divide them (the message has the nearest that does), and a mask that gives no booleans.
+    MemoryError
+        If the result does not fit.
 
     Notes
     -----
@@ -92,8 +94,14 @@ def embed_grid(
     crs = require("pyproj", extra="geo").CRS.from_epsg(4326).to_cf()
     dim = embedding_dim(encoder)
     lon, lat = centres(bounds, resolution)
-    values = memory.empty((len(lat) * len(lon), dim), torch.float32).numpy()
-    cells = np.empty((len(lat), len(lon), 2))
+    try:
+        values = memory.empty((len(lat) * len(lon), dim), torch.float32).numpy()
+        cells = np.empty((len(lat), len(lon), 2))
+    except MemoryError as error:
+        raise MemoryError(
+            f"a grid of {len(lat):,} x {len(lon):,} cells with {dim} features each takes "
+            f"{len(lat) * len(lon) * (4 * dim + 16) / 2**30:,.0f} GiB; take a coarser resolution or smaller bounds"
+        ) from error
     cells[..., 0] = [float(180 - (180 - degrees) % 360) for degrees in lon]
     cells[..., 1] = np.array(lat, float)[:, None]
     lonlat = cells.reshape(-1, 2)

@@ -275,3 +275,10 @@ def test_what_the_message_names_divides_the_bounds() -> None:
 def test_what_is_no_encoder() -> None:
     with pytest.raises(TypeError, match=r"got Linear; locenc\.create"):
         locenc.embed_grid(nn.Linear(2, 2))
+
+
+def test_a_grid_that_fits_no_memory() -> None:
+    with pytest.raises(
+        MemoryError, match=r"180,000 x 360,000 cells with 256 features each takes 6\d,\d{3} GiB; take a"
+    ):
+        locenc.embed_grid(locenc.create("xyz"), resolution=0.001)

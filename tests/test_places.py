@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import locenc
+from locenc.crs import to_degrees
 from locenc.places import read
 
 TOWNS = np.array([[2.3522, 48.8566], [-77.0428, -12.0464], [151.2093, -33.8688], [37.6173, 55.7558]])
@@ -174,6 +175,14 @@ def test_missing_points_where_a_transformation_makes_infinity_of_nan() -> None:
 def test_x_and_y_of_three_are_no_place() -> None:
     with pytest.raises(ValueError, match=r"'WGS 84' is geocentric.*to_crs\(4326\)"):
         read(geopandas.GeoSeries([shapely.Point(4200000, 170000, 4780000)], crs=4978))
+
+
+def test_heights_are_no_places() -> None:
+    with pytest.raises(ValueError, match="'EGM96 height' is one of heights.*set_crs"):
+        to_degrees(5773)
+    compound = to_degrees(5555)  # UTM zone 32N with heights
+    assert compound is not None
+    np.testing.assert_allclose(compound(np.array([[500_000.0, 5_500_000.0]])), [[9.0, 49.65]], atol=0.01)
 
 
 def test_a_missing_label_names_its_row() -> None:
