@@ -31,7 +31,8 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
     ImportError
         If pyproj is missing.
     ValueError
-        If pyproj knows no such system, it is geocentric or of heights alone, or none of pyproj's operations leads to EPSG:4326.
+        If pyproj knows no such system, it is geocentric or of heights alone, or none of pyproj's operations leads to
+        EPSG:4326.
 
     Examples
     --------

@@ -178,7 +178,7 @@ def test_x_and_y_of_three_are_no_place() -> None:
 
 
 def test_heights_are_no_places() -> None:
-    with pytest.raises(ValueError, match="'EGM96 height' is one of heights.*set_crs"):
+    with pytest.raises(ValueError, match=r"'EGM96 height' is one of heights.*set_crs"):
         to_degrees(5773)
     compound = to_degrees(5555)  # UTM zone 32N with heights
     assert compound is not None
