@@ -65,8 +65,8 @@ def embed_parquet(
         Name of the new column: lists of one length, ``dim``.
     dtype : {"float32", "float16", "int8"}
         Of its numbers. int8 stands for the number times the row's scale, the largest magnitude / 127, which is in a
-        column ``<column>_scale``; its error is half the scale at most. The report, and the metadata of the file, hold the
-        largest absolute error that either made.
+        column ``<column>_scale``; its error is half the scale at most. The report, and the metadata of the file, hold
+        the largest absolute error that either made.
     batch_size, device
         As in `locenc.embed`.
     missing : {"raise", "nan"}
