@@ -43,10 +43,15 @@ class Report:
         What the numbers depend on besides the machine: threads, sizes.
     counted : bool
         Whether numbers are counted, not measured.
+    command : str, optional
+        That makes it; ``python -m benchmarks.<name>`` unless given.
     """
 
-    def __init__(self, name: str, title: str, settings: dict[str, Any], *, counted: bool = False) -> None:
+    def __init__(
+        self, name: str, title: str, settings: dict[str, Any], *, counted: bool = False, command: str | None = None
+    ) -> None:
         self.name, self.title, self.settings = name, title, settings
+        self.command = command or f"python -m benchmarks.{name}"
         self.verb = "counted" if counted else "measured"
         self.machine = machine.describe()
         self.tables: list[Table] = []
@@ -78,7 +83,7 @@ class Report:
 
     def markdown(self) -> str:
         """The whole report."""
-        lines = [f"# {self.title}", "", f"Made by `python -m benchmarks.{self.name}`.", ""]
+        lines = [f"# {self.title}", "", f"Made by `{self.command}`.", ""]
         if self.verb == "counted":
             lines += ["Counted, not measured: no number here says how fast anything ran.", ""]
         elif self.settings.get("quick"):
