@@ -1,18 +1,24 @@
-"""What the texts show runs: their Python, and the examples in docstrings."""
+"""What the texts show holds: Python and how-to commands run, other commands are understood, links lead somewhere.
+
+Blocks of one page share a namespace and a temporary folder, in which `page_files` has laid what the page's reader has.
+"""
 
 import doctest
 import importlib
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
+import command_lines
+import pages
 import pytest
 import torch
+from matplotlib import pyplot
+from page_files import FILES
 
 import locenc
 import locenc_csp
-
-README = Path(__file__).resolve().parent.parent / "README.md"
 
 MODULES = [
     module.name
@@ -20,6 +26,9 @@ MODULES = [
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
     if not module.name.endswith(".cli")
 ]
+BLOCKS = {page: pages.split(pages.read(page))[0] for page in pages.PAGES}
+HOW_TO = [page for page in pages.PAGES if page.startswith("docs/howto/")]
+REFERENCE = "".join(pages.read(page) for page in pages.PAGES if page.startswith("docs/reference/"))
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -29,31 +38,82 @@ def test_docstring_examples(name: str) -> None:
     assert results.failed == 0
 
 
-@pytest.mark.parametrize(
-    "name", ["README.md", "docs/objectives.md", "docs/finetuning.md", "docs/scale.md", "docs/places.md"]
-)
-def test_python_in_texts_runs(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of a page; modules that it writes are forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
-    text = (README.parent / name).read_text(encoding="utf-8")
-    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    assert blocks
-    shared: dict[str, object] = {}
-    for block in blocks:
-        exec(compile(block, name, "exec"), shared)
+    monkeypatch.setenv("LOCENC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+    pyplot.close("all")
+
+
+@pytest.mark.parametrize("page", [page for page, blocks in BLOCKS.items() if "python" in {b.language for b in blocks}])
+def test_a_page_runs(page: str, folder: Path) -> None:
+    """In the order of the page: Python, and in how-tos the lines of `locenc` and `locenc-csp`."""
+    FILES.get(page, lambda _: None)(folder)
+    shared: dict[str, object] = {"__name__": "page"}
+    for block in BLOCKS[page]:
+        if block.language == "python":
+            exec(block.python(page), shared)
+        elif page in HOW_TO and block.language in pages.SHELL:
+            for line in block.commands():
+                for program, *arguments in command_lines.words(line):
+                    if program in command_lines.OURS:
+                        assert command_lines.OURS[program](arguments) == 0, line
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_python_is_called_python(page: str) -> None:
+    """Under another name it would not run."""
+    for block in BLOCKS[page]:
+        assert not re.match(r"py\b|python3|pycon|\{code", block.language), f"{page}:{block.line}"
+
+
+@pytest.mark.parametrize("page", pages.PAGES)
+def test_commands_are_understood(page: str) -> None:
+    for block in BLOCKS[page]:
+        known = block.language in pages.SHELL
+        for line in block.commands() if known or not block.language else ():
+            if known or re.match(r"(\$ )?(\S*/)?(locenc|locenc-csp|python3?|torchrun|pytest) ", line):
+                command_lines.check(line)
+    outside = pages.split(pages.read(page))[1]
+    for code in pages.code_in_lines(outside):
+        whole = not re.search(r"\.\.\.|…|<|\[", code)
+        if whole and re.match(r"(locenc|locenc-csp) [a-z]|torchrun |python -m |python \w+/", code):
+            command_lines.check_in_text(code)
+
+
+@pytest.mark.parametrize("page", pages.BESIDE)
+def test_links_of_pages_outside_docs_lead_somewhere(page: str) -> None:
+    """Those inside are checked when the documentation is built."""
+    for target in pages.links(pages.read(page)):
+        path, _, anchor = target.partition("#")
+        found = (pages.ROOT / page).parent / path if path else pages.ROOT / page
+        assert found.exists(), target
+        assert not anchor or anchor in pages.anchors(found.read_text(encoding="utf-8")), target
 
 
 def test_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
-    text = README.read_text(encoding="utf-8")
-    commands = re.findall(r"<!-- command: (\w+) -->\n```\n(.*?)```", text, flags=re.DOTALL)
+    commands = re.findall(r"<!-- command: (\w+) -->\n```\n(.*?)```", pages.read("README.md"), flags=re.DOTALL)
     assert [name for name, _ in commands] == ["demo", "tests"]
     for _, command in commands:
         assert command.count("\n") == 1
         assert "pip install" in command
 
 
+@pytest.mark.parametrize("package", [locenc, locenc_csp])
+def test_every_public_name_is_in_the_reference(package: object) -> None:
+    listed = {name.split(".")[0] for name in re.findall(r"^   ([\w.]+)$", REFERENCE, flags=re.MULTILINE)}
+    assert set(package.__all__) - listed == set()
+
+
 @pytest.mark.parametrize("name", locenc.list_encoders())
 def test_the_table_of_encoders_has_every_encoder(name: str) -> None:
-    text = (README.parent / "docs" / "encoders.md").read_text(encoding="utf-8")
-    row = next((line for line in text.splitlines() if line.startswith(f"| `{name}` |")), "")
+    row = next((line for line in pages.read("docs/encoders.md").splitlines() if line.startswith(f"| `{name}` |")), "")
     columns = f"{locenc.position_encoder(name).out_dim:,}"
     assert f" {columns} " in row, "run scripts/make_encoder_docs.py"

@@ -10,7 +10,6 @@ from locenc._names import unknown
 from locenc_csp.datasets.foreign_table import read_foreign_table
 from locenc_csp.datasets.inspection import Inspection
 from locenc_csp.datasets.parts import Part, column
-from locenc_csp.datasets.probabilities import Matrix
 from locenc_csp.datasets.published import (
     PUBLISHED,
     Predictions,
@@ -151,10 +150,7 @@ def import_table(recipe: ImportTable) -> Imported:
     classes = _class_names(inspection, recipe, names)
     probabilities = []
     if recipe.probabilities is not None and classes:
-        path = inspection.find(str(recipe.probabilities.absolute()), what=f"P(class | image) of {len(table)} rows")
-        matrix: Matrix | None = None
-        if path is not None:
-            matrix = read_matrix(inspection, path, len(table), len(classes))
+        matrix = read_matrix(inspection, str(recipe.probabilities.absolute()), len(table), len(classes))
         if matrix is not None:
             probabilities.append(Probabilities(recipe.probabilities.stem, [matrix], np.arange(len(table))))
     inspection.check()

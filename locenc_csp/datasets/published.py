@@ -187,19 +187,22 @@ def find_probabilities(
         for path in sorted(inspection.folder.glob(f"*/{published.prefix}_{part.name}_preds*")):
             if (match := pattern.fullmatch(path.name)) is None:
                 continue
-            matrix = read_matrix(inspection, path, part.num_rows, len(classes.names))
+            inside = str(path.relative_to(inspection.folder))
+            matrix = read_matrix(inspection, inside, part.num_rows, len(classes.names))
             if matrix is not None:
                 name = path.parent.name + (match[2] or "").replace("_", "-")
                 by_name.setdefault(name, {})[part.name] = matrix
     return [Predictions(name, matrices) for name, matrices in by_name.items()]
 
 
-def read_matrix(inspection: Inspection, path: Path, rows: int, columns: int) -> Matrix | None:
+def read_matrix(inspection: Inspection, name: str, rows: int, columns: int) -> Matrix | None:
     """A file of P(class | image), dense (NumPy) or sparse (SciPy); None where a fault was noted."""
     what = f"P(class | image), a row for each of {rows} images, a column for each of {columns} classes"
     matrix: Matrix | None
-    if path.suffix == ".npz":
-        inspection.find(str(path), what=what)
+    if name.endswith(".npz"):
+        path = inspection.find(name, what=what)
+        if path is None:
+            return None
         try:
             matrix = read_sparse(path)
         except ValueError as error:
@@ -210,10 +213,10 @@ def read_matrix(inspection: Inspection, path: Path, rows: int, columns: int) -> 
             return None
         inspection.note(path, f"{matrix.shape}, {len(matrix.data)} values")
     else:
-        read = inspection.array(str(path), rows=rows, what=what)
+        read = inspection.array(name, rows=rows, what=what)
         if read is None:
             return None
-        matrix = read[1]
+        path, matrix = read
     if matrix.shape[1] != columns:
         inspection.wrong(path, expected=what, found=str(matrix.shape))
         return None

@@ -62,6 +62,12 @@ def test_inat2018_becomes_a_table_in_the_order_of_its_images(inat):
     assert (done.meta["rows"], done.meta["without_location"]) == ({"train": TRAIN - 1, "val": 1, "test": VAL}, 2)
 
 
+def test_a_folder_may_be_named_from_where_one_is(inat, monkeypatch):
+    monkeypatch.chdir(inat.parent)
+    done = inat2018(inat.relative_to(inat.parent))
+    assert sorted(done.probabilities) == ["features_inception", "fewshot-ratio0.050"]
+
+
 def test_features_follow_the_table(inat):
     done = inat2018(inat)
     matrix = open_features(done.features)
