@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from locenc_csp.dual_encoder import DualEncoder
     from locenc_csp.evaluating import evaluate
     from locenc_csp.evaluation import choose_weights, multiply_prior
+    from locenc_csp.finetuned import load_finetuned
     from locenc_csp.finetuning import finetune
     from locenc_csp.geo_bias_relative import relative_information
     from locenc_csp.geo_bias_self import self_information
@@ -61,6 +62,7 @@ _HOME = {
     "import_table": "datasets.importing",
     "linear_probe": "probes",
     "load_dual_encoder": "pretraining",
+    "load_finetuned": "finetuned",
     "multiply_prior": "evaluation",
     "nearest_neighbour": "search",
     "plot_accuracy": "accuracy_map",
@@ -107,6 +109,7 @@ __all__ = [
     "import_table",
     "linear_probe",
     "load_dual_encoder",
+    "load_finetuned",
     "multiply_prior",
     "nearest_neighbour",
     "plot_accuracy",

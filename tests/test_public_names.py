@@ -13,8 +13,8 @@ LOCENC_CSP = """
 CoordinateQueue DualEncoder Encoder Evaluate Finetune Import ImportTable LearnedTemperature NeighbourHead Objective
 PresenceHead Pretrain Schedule SoftmaxHead choose_weights class_scores contrastive_loss embed_in_chunks evaluate
 expected_calibration_error finetune fit_temperature full_loss geolocate import_published import_table linear_probe
-load_dual_encoder multiply_prior nearest_neighbour plot_accuracy pretrain ranks relative_information reliability
-retrieval same_place scores self_information slds_loss ssdl_loss temper within_km
+load_dual_encoder load_finetuned multiply_prior nearest_neighbour plot_accuracy pretrain ranks relative_information
+reliability retrieval same_place scores self_information slds_loss ssdl_loss temper within_km
 """
 
 

@@ -7,5 +7,6 @@ from locenc.maps.feature_maps import scales
 from locenc.maps.html_page import html
 from locenc.maps.likeness import similarity
 from locenc.maps.overview import plot
+from locenc.maps.value_maps import values
 
-__all__ = ["html", "nearest", "plot", "points", "probability", "scales", "similarity"]
+__all__ = ["html", "nearest", "plot", "points", "probability", "scales", "similarity", "values"]

@@ -26,6 +26,7 @@ def points(
     encoder: nn.Module | None = None,
     *,
     values: ArrayLike | str | None = None,
+    color: Any = None,
     lon: str | None = None,
     lat: str | None = None,
     label: str | None = None,
@@ -35,7 +36,7 @@ def points(
     crs: Any = None,
     ax: Any = None,
 ) -> Any:
-    """Map of places, coloured by the first three principal components of their embeddings, or by values.
+    """Map of places, coloured by the first three principal components of their embeddings, by values, or all alike.
 
     Parameters
     ----------
@@ -46,6 +47,8 @@ def points(
         and blue, each spread evenly over its range: similar colours are similar embeddings.
     values : array_like or str, optional
         (N,) numbers, or the column of them, to colour by instead; white-rimmed grey where they are missing.
+    color : any, optional
+        The one colour of all places instead, as matplotlib takes it.
     lon, lat : str, optional
         Columns of a table, degrees.
     label : str, optional
@@ -71,8 +74,8 @@ def points(
     ImportError
         If matplotlib is missing.
     TypeError, ValueError
-        For data that `locenc.embed` refuses, no place, neither or both of encoder and values, values that are not (N,)
-        numbers, and as `locenc.maps.similarity`.
+        For data that `locenc.embed` refuses, no place, none or several of encoder, values and color, values that are
+        not (N,) numbers, and as `locenc.maps.similarity`.
 
     Examples
     --------
@@ -83,14 +86,15 @@ def points(
     lonlat = read(data, lon=lon, lat=lat).lonlat
     if len(lonlat) == 0:
         raise ValueError("expected at least one place to draw, got none")
-    if (encoder is None) == (values is None):
-        raise ValueError("points are coloured by an encoder or by values: give one of them")
+    if sum(one is not None for one in (encoder, values, color)) != 1:
+        raise ValueError("points are coloured by an encoder, by values, or by one color: give one of them")
     note = ""
+    colours: Any = [color]
     if values is not None:
         colours, label = _numbers(data, values, len(lonlat)), label or (values if isinstance(values, str) else "value")
+    if encoder is None:
         title = _count(lonlat) if title is None else title
     else:
-        assert encoder is not None
         colours, share = _components(encoder, lonlat)
         name, their = type(encoder).__name__, "its" if len(lonlat) == 1 else "their"
         title = f"{_count(lonlat)} by {their} embedding ({name})" if title is None else title

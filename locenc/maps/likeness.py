@@ -1,23 +1,27 @@
 """How alike places are to one place, by their embeddings: a map of the cosine."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 
 from locenc.maps.canvas import Canvas
+from locenc.maps.projection import Floats
 from locenc.maps.running import run
 from locenc.maps.sheet import Sheet, field
 from locenc.places import read
 
 __all__ = ["similarity"]
 
+MOST = 24
+
 
 def similarity(
-    encoder: nn.Module,
+    encoder: nn.Module | Mapping[str, nn.Module],
     place: Any,
     *,
     name: str | None = None,
@@ -34,8 +38,9 @@ def similarity(
 
     Parameters
     ----------
-    encoder : Module
-        Maps (N, 2) float64 (longitude, latitude) in degrees to (N, d).
+    encoder : Module or mapping of str to Module
+        Maps (N, 2) float64 (longitude, latitude) in degrees to (N, d). Of several, by their titles, small maps that
+        share their colours; at most 24.
     place : array_like, Point or GeoSeries of one point
         Longitude and latitude in degrees; a point of a GeoSeries in its CRS.
     name : str, optional
@@ -43,7 +48,7 @@ def similarity(
     over : {"land", "globe"}
         Where to draw the cosine.
     title : str, optional
-        Of the map.
+        Of the map, or above all of them.
     bounds : (west, south, east, north), optional
         Degrees; the globe by default. West > east across the antimeridian.
     crs : any, optional
@@ -51,8 +56,8 @@ def similarity(
         of degrees for bounds.
     pixels : int
         Columns of the picture.
-    ax : axes, optional
-        Of matplotlib, or cartopy, to draw on.
+    ax : axes or sequence of axes, optional
+        Of matplotlib, or cartopy, to draw on; one for each encoder.
 
     Returns
     -------
@@ -65,7 +70,7 @@ def similarity(
         If matplotlib is missing.
     TypeError, ValueError
         For another place than one, an encoder's output that is not (N, d) or not finite, an unknown ``over`` or
-        projection, or bounds that are none.
+        projection, bounds that are none, and no encoders or too many.
 
     Examples
     --------
@@ -73,8 +78,38 @@ def similarity(
     >>> figure.axes[0].get_title(loc="left")
     'Similarity to Paris (Wrap)'
     """
+    if isinstance(encoder, Mapping):
+        return _several(encoder, place, name, over, title, bounds, crs, pixels, ax)
     sheet, canvas = drawn("Similarity", encoder, place, name, over, title, bounds, crs, pixels, ax)
     legend(canvas)
+    return sheet.result
+
+
+def _several(
+    encoders: Mapping[str, nn.Module],
+    place: Any,
+    name: str | None,
+    over: str,
+    title: str | None,
+    bounds: Sequence[float] | None,
+    crs: Any,
+    pixels: int,
+    ax: Any,
+) -> Any:
+    """One map for each encoder."""
+    if not 1 <= len(encoders) <= MOST:
+        raise ValueError(f"expected 1 to {MOST} encoders, a map for each, got {len(encoders)}")
+    here, called = _place(place, name)
+    title = f"Similarity to {called} (star)" if title is None else title
+    sheet = Sheet(list(encoders), [bounds] * len(encoders), crs, ax, heading=title)
+    values = [
+        field(canvas, _cosine(encoder, here), over=over, pixels=pixels)
+        for canvas, encoder in zip(sheet.canvases, encoders.values(), strict=True)
+    ]
+    for canvas, each in zip(sheet.canvases, values, strict=True):
+        image = _picture(canvas, each, min(map(_least, values)))
+        canvas.place(here, s=60)
+    _bar(sheet, image, called)
     return sheet.result
 
 
@@ -91,30 +126,52 @@ def drawn(
     ax: Any,
 ) -> tuple[Sheet, Canvas]:
     """The map of `similarity`, to which marks may be added before its `legend`."""
-    here = read(place).lonlat
-    if len(here) != 1:
-        raise ValueError(f"place must be one place, (longitude, latitude), got {len(here)}")
-    called = name or _coordinates(*here[0])
-    centre = torch.from_numpy(run(encoder, here, normalize))[0]
-
-    def cosine(rows: Tensor) -> Tensor:
-        return (normalize(rows) @ centre).clamp(-1, 1)
-
+    here, called = _place(place, name)
     title = f"{what} to {called} ({type(encoder).__name__})" if title is None else title
     sheet = Sheet([title], [bounds], crs, ax)
     (canvas,) = sheet.canvases
-    values = field(canvas, lambda lonlat: run(encoder, lonlat, cosine), over=over, pixels=pixels)
-    least = min(0.95, float(np.floor(20 * np.nanmin(values)) / 20))
-    image = canvas.picture(values, cmap="cividis", vmin=least, vmax=1.0)
+    values = field(canvas, _cosine(encoder, here), over=over, pixels=pixels)
+    image = _picture(canvas, values, _least(values))
     there = np.isfinite(canvas.projection.project(here)).all()
     canvas.place(here, label=called if there else f"{called} (not on this map)")
-    sheet.bar(image, f"cosine of a place's embedding with that of {called} (1: alike)")
+    _bar(sheet, image, called)
     return sheet, canvas
 
 
 def legend(canvas: Canvas) -> None:
     """Say what the marks are."""
     canvas.axes.legend(loc="lower left", fontsize=8, framealpha=0.9, borderpad=0.6)
+
+
+def _place(place: Any, name: str | None) -> tuple[Floats, str]:
+    """A place, (1, 2) degrees, and what it is called."""
+    here = read(place).lonlat
+    if len(here) != 1:
+        raise ValueError(f"place must be one place, (longitude, latitude), got {len(here)}")
+    return here, name or _coordinates(*here[0])
+
+
+def _cosine(encoder: nn.Module, here: Floats) -> Callable[[Floats], NDArray[np.float32]]:
+    """The cosine of places, (N, 2) degrees, to one, (1, 2): (N,)."""
+    centre = torch.from_numpy(run(encoder, here, normalize))[0]
+
+    def cosine(rows: Tensor) -> Tensor:
+        return (normalize(rows) @ centre).clamp(-1, 1)
+
+    return lambda lonlat: run(encoder, lonlat, cosine)
+
+
+def _least(values: NDArray[np.float32]) -> float:
+    """Where the colours begin."""
+    return min(0.95, float(np.floor(20 * np.nanmin(values)) / 20))
+
+
+def _picture(canvas: Canvas, values: NDArray[np.float32], least: float) -> Any:
+    return canvas.picture(values, cmap="cividis", vmin=least, vmax=1.0)
+
+
+def _bar(sheet: Sheet, image: Any, called: str) -> None:
+    sheet.bar(image, f"cosine of a place's embedding with that of {called} (1: alike)")
 
 
 def _coordinates(lon: float, lat: float) -> str:

@@ -6,6 +6,7 @@ import geopandas
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from torch import nn
 from torch.nn.functional import cosine_similarity
@@ -167,6 +168,50 @@ def test_points_in_any_crs_zoomed_to_their_extent(encoder):
     assert "variance" in coloured.texts[0].get_text()
 
 
+def test_points_of_one_colour_need_no_bar():
+    figure = locenc.maps.points(PLACES, color="#0b5fa5", bounds="globe")
+    (panel,) = figure.axes
+    assert np.allclose(panel.collections[-1].get_facecolors(), to_rgba("#0b5fa5"))
+    assert len(panel.collections[-1].get_offsets()) == len(PLACES)
+
+
+def test_similarity_of_several_encoders_shares_its_colours(encoder):
+    coarse = locenc.position_encoder("xyz")
+    figure = locenc.maps.similarity({"fine": encoder, "coarse": coarse}, (2.35, 48.86), name="Paris", pixels=120)
+    panels = figure.axes[:2]
+    assert [panel.get_title(loc="left") for panel in panels] == ["fine", "coarse"]
+    assert len({panel.images[0].get_clim() for panel in panels}) == 1
+    assert panels[0].images[0].get_clim()[0] <= min(panel.images[0].get_array().min() for panel in panels)
+    assert figure.texts[0].get_text() == "Similarity to Paris (star)"
+    for panel, one in zip(panels, (encoder, coarse), strict=True):
+        alone = locenc.maps.similarity(one, (2.35, 48.86), pixels=120, ax=Figure((10, 5)).add_subplot())
+        value = pixel(alone, (100.0, 60.0))[0]
+        assert pixel(panel, (100.0, 60.0))[0] == pytest.approx(value, abs=0.05)  # of a pixel beside
+
+
+def test_values_are_those_of_the_function_at_the_centre_of_a_pixel():
+    figure = locenc.maps.values(
+        {
+            "longitude": lambda lonlat: lonlat[:, 0],
+            "latitude": lambda lonlat: np.where(lonlat[:, 1] > 0, lonlat[:, 1], np.nan),
+        },
+        label="degrees",
+        limits=(-90, 90),
+        pixels=360,
+    )
+    panels, bar = figure.axes[:2], figure.axes[2]
+    for column, panel in enumerate(panels):
+        assert pixel(panel, PLACES[1])[0] == pytest.approx(PLACES[1][column], abs=1)
+        assert panel.images[0].get_clim() == (-90, 90)
+    assert pixel(panels[1], PLACES[2])[0] is np.ma.masked
+    assert pixel(panels[0], (-30.0, 0.0))[0] is np.ma.masked  # sea
+    assert bar.get_xlabel() == "degrees"
+    alone = locenc.maps.values(lambda lonlat: lonlat[:, 1], label="degrees", title="Latitude", over="globe", pixels=90)
+    assert alone.axes[0].get_title(loc="left") == "Latitude"
+    (image,) = alone.axes[0].images
+    assert image.get_clim() == (image.get_array().min(), image.get_array().max())
+
+
 def test_one_place_has_no_variance_to_show(encoder):
     figure = locenc.maps.points([(2.35, 48.86)], encoder)
     assert figure.axes[0].get_title(loc="left").startswith("1 place by its embedding")
@@ -242,7 +287,14 @@ def test_clusters_of_many_rows_are_those_of_all_rows():
             ValueError,
             "head's 2 classes, got 1",
         ),
-        (lambda e: locenc.maps.points([(0, 0)]), ValueError, "by an encoder or by values"),
+        (lambda e: locenc.maps.points([(0, 0)]), ValueError, "by an encoder, by values"),
+        (lambda e: locenc.maps.points([(0, 0)], values=[1], color="red"), ValueError, "give one of them"),
+        (lambda e: locenc.maps.similarity({}, (0, 0)), ValueError, "1 to 24 encoders, .* got 0"),
+        (lambda e: locenc.maps.values({}, label="m"), ValueError, "1 to 24 functions, .* got 0"),
+        (lambda e: locenc.maps.values(3, label="m"), TypeError, "must map .* got int"),
+        (lambda e: locenc.maps.values(lambda x: x, label="m"), ValueError, r"got float64 of shape \(\d+, 2\)"),
+        (lambda e: locenc.maps.values(lambda x: x[:, 0] * np.nan, label="m"), ValueError, "no finite number"),
+        (lambda e: locenc.maps.values(lambda x: x[:, 0], label="m", limits=(1, 1)), ValueError, "two rising numbers"),
         (lambda e: locenc.maps.points(np.zeros((0, 2)), e), ValueError, "at least one place to draw, got none"),
         (lambda e: locenc.maps.points([(0, 0)], values=[1, 2]), ValueError, r"shape \(1,\), got \(2,\)"),
         (lambda e: locenc.maps.points([(0, 0)], values=["a"]), TypeError, "values must be numbers"),
