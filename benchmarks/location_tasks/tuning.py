@@ -1,0 +1,44 @@
+"""Scores of a candidate through the kept cells, and the learning rate that it is trained with."""
+
+import statistics
+from collections.abc import Sequence
+
+from benchmarks.location_tasks.candidates import Candidate
+from benchmarks.location_tasks.cells import Cell, Cells
+from benchmarks.location_tasks.tasks import World
+from benchmarks.location_tasks.training import Score, train_and_score
+
+SEED = 1000
+"""Of the places that learning rates are chosen on: no seed of the table."""
+TASKS = ("temperature", "land cover")
+
+
+def score(
+    candidate: Candidate, cells: Cells, world: World, split: str, task: str, learning_rate: float, *, on: str = "test"
+) -> Score:
+    """The score of a cell: kept, or trained for and kept."""
+    cell = Cell(candidate.label, split, task, world.seed)
+    settings = {**candidate.settings(), "learning_rate": learning_rate, "on": on}
+    found = cells.find(cell, settings)
+    if found is None:
+        found = train_and_score(candidate, world, split, task, learning_rate, on=on)
+        cells.keep(cell, settings, found)
+    return found
+
+
+def learning_rate(candidate: Candidate, cells: Cells, world: World, split: str, tasks: Sequence[str]) -> float:
+    """The rate with the highest mean score on validation places, of the world of `SEED`.
+
+    Parameters
+    ----------
+    candidate, cells, world, split
+        As `score` takes them.
+    tasks : sequence of str
+        Those of the run. `TASKS` among them count; all of them, where none is.
+    """
+    counted = [task for task in TASKS if task in tasks] or tasks
+
+    def mean(rate: float) -> float:
+        return statistics.mean(score(candidate, cells, world, split, task, rate, on="val").score for task in counted)
+
+    return max(world.protocol.learning_rates, key=mean)
