@@ -24,8 +24,22 @@ AGAIN = "run finetune again"
 PREDICTORS: dict[str, Callable[[int, int], Predictor]] = {**HEADS, "knn": NeighbourHead.empty}
 
 
-def load_finetuned(folder: Path) -> tuple[LocationEncoder, Predictor, dict[str, Any]]:
-    """Load what `finetune` saved: encoder and head in evaluation mode, and the result.
+def load_finetuned(folder: str | Path) -> tuple[LocationEncoder, Predictor, dict[str, Any]]:
+    """Load what `finetune` saved.
+
+    Parameters
+    ----------
+    folder : str or Path
+        The recipe's ``out``.
+
+    Returns
+    -------
+    encoder : LocationEncoder
+        In evaluation mode.
+    head : Module
+        In evaluation mode; ``head.probabilities(encoder(lonlat))`` is P(class | location), (N, K).
+    result : dict
+        ``result["classes"]`` names the K classes; the recipe, what was chosen, and versions.
 
     Raises
     ------
@@ -35,6 +49,7 @@ def load_finetuned(folder: Path) -> tuple[LocationEncoder, Predictor, dict[str, 
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    folder = Path(folder)
     if not (folder / RESULT).is_file():
         raise FileNotFoundError(f"no {RESULT} in {folder}: expected the output folder of `locenc-csp finetune`")
     result = read_json(folder / RESULT, remedy=AGAIN)

@@ -108,7 +108,7 @@ def _several(
     ]
     for canvas, each in zip(sheet.canvases, values, strict=True):
         image = _picture(canvas, each, min(map(_least, values)))
-        canvas.place(here, s=60)
+        canvas.place(here, s=40)
     _bar(sheet, image, called)
     return sheet.result
 
