@@ -6,6 +6,9 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 
+#: Not the class "math", which themes lay out for a script that moves formulas to the right.
+BLOCK = "margin-bottom: 1.15rem; overflow-x: auto; overflow-y: hidden"
+
 
 def inline(writer: Any, node: nodes.math) -> None:
     """Write a formula in a line."""
@@ -15,7 +18,7 @@ def inline(writer: Any, node: nodes.math) -> None:
 
 def block(writer: Any, node: nodes.math_block) -> None:
     """Write a formula on a line of its own."""
-    writer.body.append(f'<div class="math">{tex2mathml(node.astext(), as_block=True)}</div>')
+    writer.body.append(f'<div style="{BLOCK}">{tex2mathml(node.astext(), as_block=True)}</div>')
     raise nodes.SkipNode
 
 
