@@ -3,8 +3,10 @@
 Blocks of one page share a namespace and a temporary folder, in which `page_files` has laid what the page's reader has.
 """
 
+import contextlib
 import doctest
 import importlib
+import io
 import pkgutil
 import re
 import sys
@@ -54,17 +56,32 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("page", [page for page, blocks in BLOCKS.items() if "python" in {b.language for b in blocks}])
 def test_a_page_runs(page: str, folder: Path) -> None:
-    """In the order of the page: Python, and in how-tos the lines of `locenc` and `locenc-csp`."""
+    """In the order of the page: Python, and in how-tos the lines of `locenc` and `locenc-csp`.
+
+    A block of `text` is what they printed since the last one, if they did; `...` stands for anything.
+    """
     FILES.get(page, lambda _: None)(folder)
     shared: dict[str, object] = {"__name__": "page"}
+    printed = io.StringIO()
     for block in BLOCKS[page]:
-        if block.language == "python":
-            exec(block.python(page), shared)
-        elif page in HOW_TO and block.language in pages.SHELL:
-            for line in block.commands():
-                for program, *arguments in command_lines.words(line):
-                    if program in command_lines.OURS:
-                        assert command_lines.OURS[program](arguments) == 0, line
+        with contextlib.redirect_stdout(printed):
+            if block.language == "python":
+                exec(block.python(page), shared)
+            elif page in HOW_TO and block.language in pages.SHELL:
+                run_ours(block)
+        if block.language == "text" and printed.getvalue():
+            same = doctest.OutputChecker().check_output(
+                block.text, printed.getvalue(), doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            )
+            assert same, f"{page}:{block.line} printed:\n{printed.getvalue()}"
+            printed = io.StringIO()
+
+
+def run_ours(block: pages.Block) -> None:
+    for line in block.commands():
+        for program, *arguments in command_lines.words(line):
+            if program in command_lines.OURS:
+                assert command_lines.OURS[program](arguments) == 0, line
 
 
 @pytest.mark.parametrize("page", pages.PAGES)
