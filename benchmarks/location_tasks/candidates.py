@@ -57,7 +57,7 @@ CANDIDATES: tuple[Candidate, ...] = (
         "sphere2vec-sphereC, 1000 km, seamless", "sphere2vec-sphereC", {**_SIXTEEN, "finest_km": 1000, "seamless": True}
     ),
     Candidate("sphere2vec-sphereC+, 1000 km", "sphere2vec-sphereC+", {**_SIXTEEN, "finest_km": 1000}),
-    *_by_wavelength("sphere2vec-sphereM", **_SIXTEEN),
+    Candidate("sphere2vec-sphereM, 1000 km", "sphere2vec-sphereM", {**_SIXTEEN, "finest_km": 1000}),
     Candidate("sphere2vec-sphereM+, 1000 km", "sphere2vec-sphereM+", {**_SIXTEEN, "finest_km": 1000}),
     Candidate("sphere2vec-dfs, 1000 km", "sphere2vec-dfs", {"num_scales": 8, "finest_km": 1000}),
     *_by_wavelength("space2vec-grid", **_PLANE),
@@ -76,8 +76,7 @@ CANDIDATES: tuple[Candidate, ...] = (
     ),
     Candidate("rbf, 200 anchors", "rbf", {"num_anchors": 200, "kernel_size": 10.0}),
     Candidate("rbf, 800 anchors", "rbf", {"num_anchors": 800, "kernel_size": 5.0}),
-    Candidate("tile, 10°", "tile", {"cell_degrees": 10.0, "num_features": 64}),
-    Candidate("tile, 5°", "tile", {"cell_degrees": 5.0, "num_features": 64}),
+    Candidate("tile", "tile", {"cell_degrees": 10.0, "num_features": 64}),
     Candidate("spherical-harmonics, 10", "spherical-harmonics", {"num_degrees": 10}),
     Candidate("spherical-harmonics, 20", "spherical-harmonics", {"num_degrees": 20}),
     Candidate("spherical-harmonics, 20, siren", "spherical-harmonics", {"num_degrees": 20}, {"name": "siren"}),

@@ -93,7 +93,7 @@ def _write_candidates(made: Report, found: Results) -> None:
     heads = ("encoder", "name", "options", "features", "network", *(f"learning rate, {split}" for split in SPLITS))
     note = (
         "Options are round numbers, not tuned. Each encoder's learning rate is the one of "
-        f"{', '.join(f'{rate:g}' for rate in found.protocol.learning_rates)} with the highest mean score on validation "
-        f"places of another draw (seed {tuning.SEED}; {' and '.join(tuning.TASKS)})."
+        f"{', '.join(f'{rate:g}' for rate in found.protocol.learning_rates)} with the highest accuracy on the "
+        f"validation places of another draw (seed {tuning.SEED}, {tuning.TASK})."
     )
     made.table("Encoders", heads, rows, note=note)

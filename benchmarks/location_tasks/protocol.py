@@ -24,7 +24,7 @@ class Protocol(NamedTuple):
 
     places: int = 30_000
     train: int = 5_000
-    steps: int = 600
+    steps: int = 400
     batch: int = 128
     hidden: int = 256
     dropout: float = 0.1
