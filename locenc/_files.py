@@ -1,8 +1,10 @@
 """Files that are whole or absent: written beside their place and moved there, read with an error that names them."""
 
 import contextlib
+import glob
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,10 @@ try:
     import fcntl
 except ModuleNotFoundError:  # Windows: two processes in one folder go unnoticed there
     fcntl = None  # type: ignore[assignment]
+
+
+#: Largest file of settings that is read: 64 MiB.
+MAX_JSON = 2**26
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
@@ -31,26 +37,64 @@ def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
     ------
     OSError
         If the folder cannot be written or the disk is full. A file that stood at ``path`` is untouched.
+
+    Notes
+    -----
+    A process that is killed leaves a hidden folder beside the target; the next to write the same file removes it.
     """
     path = Path(path)
-    temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        write(temporary)
-        with open(temporary, "rb+") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        os.replace(temporary, path)
+        with _workplace(path) as folder:
+            temporary = folder / path.name
+            write(temporary)
+            with open(temporary, "rb+") as written:
+                os.fsync(written.fileno())
+            os.replace(temporary, path)
     except OSError as error:
         raise explained(error, path, "A file that was there is untouched") from error
+
+
+@contextlib.contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """A folder beside a file that is to be written; those that killed processes left for the same file are removed."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        with _held(left) as held:
+            if held:
+                shutil.rmtree(left, ignore_errors=True)
+    held = False
+    while held is False:  # another process may take it for left over before it is held
+        folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
+        with _held(folder) as held:
+            if held is not False:
+                try:
+                    yield folder
+                finally:
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[bool | None]:
+    """Lock a folder, as long as the process lives at most: False if another has it or it is gone, None if none can."""
+    if fcntl is None:
+        yield None
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        yield False if isinstance(error, FileNotFoundError) else None
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held: bool | None = folder.exists()
+        except BlockingIOError:
+            held = False
+        except OSError:  # a file system without locks of folders
+            held = None
+        yield held
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def explained(error: OSError, path: Path, state: str) -> OSError:
@@ -104,11 +148,50 @@ def read_json(path: str | Path, *, remedy: str) -> dict[str, Any]:
         If it is no JSON object.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(read_settings(path))
+    except ValueError as error:
         raise ValueError(f"{path} is damaged or cut short ({error}); {remedy}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path} is damaged: it holds a {type(content).__name__} instead of an object; {remedy}")
+    return content
+
+
+def read_settings(path: str | Path) -> bytes:
+    """Content of a file of settings.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is larger than any settings are.
+    """
+    with open(path, "rb") as file:
+        content = file.read(MAX_JSON + 1)
+    if len(content) > MAX_JSON:
+        raise ValueError(f"it is larger than {MAX_JSON:,} bytes")
+    return content
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a text in JSON says.
+
+    Raises
+    ------
+    ValueError
+        If it is none, names one key twice in an object, or is nested too deep.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r:.80} stands there twice")
     return content
 
 

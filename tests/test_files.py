@@ -3,13 +3,24 @@
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from locenc._files import atomic_write, make_folder, only_one, read_json, write_array, write_text
 
+WRITE = """
+import sys, time
+from locenc._files import atomic_write
+def write(temporary):
+    temporary.write_text("half")
+    print("half", flush=True)
+    time.sleep(60)
+atomic_write(sys.argv[1], write)
+"""
 HOLD = """
 import sys, time
 from locenc._files import only_one
@@ -31,6 +42,44 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path: 
     ):
         atomic_write(tmp_path / "file", fail)
     assert (tmp_path / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    write_text(tmp_path / "a[b].json", "old")
+    command = [sys.executable, "-c", WRITE, str(tmp_path / "a[b].json")]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    for process in started:
+        with process.stdout:  # type: ignore[union-attr]
+            assert process.stdout.readline() == "half\n"  # type: ignore[union-attr]
+    for process in started[:2]:
+        process.kill()
+        process.wait()
+    assert len(list(tmp_path.iterdir())) == 4
+    write_text(tmp_path / "other", "new")
+    assert len(list(tmp_path.iterdir())) == 5  # of another file
+    write_text(tmp_path / "a[b].json", "new")
+    assert sorted(path.is_dir() for path in tmp_path.iterdir()) == [False, False, True]
+    assert [path.read_text() for path in tmp_path.glob(".*/*")] == ["half"]
+    started[2].kill()
+    started[2].wait()
+    write_text(tmp_path / "a[b].json", "newer")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a[b].json", "other"]
+    assert (tmp_path / "a[b].json").read_text() == "newer"
+
+
+def test_a_folder_that_was_taken_for_left_over_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, mkdtemp = [], tempfile.mkdtemp
+
+    def lost(**options: Any) -> str:
+        made.append(mkdtemp(**options))
+        if len(made) == 1:
+            os.rmdir(made[0])
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", lost)
+    write_text(tmp_path / "file", "new")
+    assert len(made) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 

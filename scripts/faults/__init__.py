@@ -1,0 +1,1 @@
+"""Jobs that are killed at random moments and continued end in the bits of an undisturbed run, or this tells."""
