@@ -26,7 +26,7 @@ class Protocol(NamedTuple):
     train: int = 5_000
     steps: int = 400
     batch: int = 128
-    hidden: int = 256
+    hidden: int = 128
     dropout: float = 0.1
     learning_rates: tuple[float, ...] = (5e-4, 2e-3, 8e-3)
 
