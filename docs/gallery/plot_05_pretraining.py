@@ -42,7 +42,7 @@ torch.manual_seed(recipe.schedule.seed)
 before = locenc.Wrap(dim=128).eval()  # with the weights that pre-training started from
 
 # %%
-# 500 patches are held out. How often the right one of 500 places is among the ten best guesses for a patch (chance: 2 %):
+# 500 patches are held out. How often the right one of their places is among the ten best guesses (chance: 2 %):
 
 metrics = map(json.loads, (recipe.out / "metrics.jsonl").read_text().splitlines())
 for line in [line for line in metrics if "validation_recall_at_10" in line][::6]:

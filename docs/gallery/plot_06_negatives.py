@@ -3,8 +3,8 @@ Random locations on the globe
 =============================
 
 Contrastive pre-training compares each image with random places, and presence-only labels need a background. Where are
-those drawn? Uniform in degrees looks right on a flat map and crowds the poles; here each sampler draws 1,500 places, seen
-from above the Arctic.
+those drawn? Uniform in degrees looks right on a flat map and crowds the poles. Here each sampler draws 1,500 places,
+seen from above the Arctic.
 """
 
 import torch

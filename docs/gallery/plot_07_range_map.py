@@ -56,6 +56,7 @@ records = lonlat[(role == "train") & (species == SPECIES)]
 auc = roc_auc_score(species[test] == SPECIES, score)
 print(f"{len(records)} records of {SPECIES}; AUC {auc:.3f} on {test.sum():,} other places")
 
+WORLD = (-180, -60, 180, 85)
 figure, panels = plt.subplot_mosaic("RT;LL", figsize=(9, 7.4), height_ratios=[1, 1.9], layout="constrained")
 locenc.maps.points(records, color="#d4006a", size=8, bounds="globe", ax=panels["R"])
 code = locenc.data.LAND_COVER_CLASSES.index(SPECIES)
@@ -65,7 +66,9 @@ locenc.maps.values(
     pixels=400,
     ax=panels["T"],
 )
-locenc.maps.probability(encoder, head, label=SPECIES, classes=result["classes"], pixels=700, ax=panels["L"])
+locenc.maps.probability(
+    encoder, head, label=SPECIES, classes=result["classes"], bounds=WORLD, pixels=700, ax=panels["L"]
+)
 panels["R"].set_title(f"{len(records)} records", loc="left")
 panels["T"].set_title("MODIS land cover, not seen", loc="left")
 panels["L"].set_title(f"Learned range (AUC {auc:.3f})", loc="left")
