@@ -5,6 +5,7 @@ import json
 import statistics
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,12 +28,15 @@ from benchmarks.location_tasks.summary import spread, summarise
 from benchmarks.location_tasks.tasks import SPLITS, TASKS, Task, World
 from benchmarks.location_tasks.training import Score, r_squared, train_and_score
 from locenc.data import LAND_COVER_CLASSES
+from locenc_csp.datasets import land
 from locenc_csp.datasets.era5 import Climate
 from locenc_csp.datasets.land import LandPlaces
+from locenc_csp.datasets.sources import read_image
 from locenc_csp.datasets.splits import equal_area_blocks
 
 TINY = Protocol(places=400, train=100, steps=3, batch=16, hidden=8, learning_rates=(1e-3, 1e-2))
 BY_LABEL = {candidate.label: candidate for candidate in CANDIDATES}
+READ = cache(read_image)
 FEW = [BY_LABEL["xyz"], BY_LABEL["tile"]]
 
 
@@ -43,6 +47,12 @@ def same_threads() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The climate map is decoded once."""
+    monkeypatch.setattr(land, "read_image", READ)
+
+
 @pytest.fixture(scope="module")
 def world() -> World:
     return World(TINY, 0)
@@ -51,7 +61,7 @@ def world() -> World:
 @pytest.fixture
 def half_globes(monkeypatch: pytest.MonkeyPatch) -> World:
     """Places all over the globe, with a number and a class that their latitude decides."""
-    made = World(TINY._replace(places=1500, train=800, steps=150, batch=64, hidden=32), 0)
+    made = World(TINY._replace(places=1500, train=800, steps=100, batch=64, hidden=32), 0)
     rng = np.random.default_rng(0)
     lonlat = np.stack([rng.uniform(-180, 180, 1500), np.rad2deg(np.arcsin(rng.uniform(-1, 1, 1500)))], 1)
     made.places = LandPlaces(lonlat, np.zeros(1500, np.uint8), np.zeros(1500, np.uint8))
@@ -267,6 +277,7 @@ def test_the_command(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert page in out
     assert "| encoder | Köppen | land cover |" in page
     assert "| tile | tile | cell_degrees=10.0, num_features=64 | 64 | ffn |" in page
+    assert "(locations.png)" in page
     assert "Contains modified Copernicus Climate Change Service information" in page
     numbers = json.loads((small / "docs" / "locations.json").read_text(encoding="utf-8"))["numbers"]
     (scores,) = numbers.values()
