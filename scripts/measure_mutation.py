@@ -125,7 +125,7 @@ def module_of(mutant: str) -> str:
 
 def function_of(mutant: str) -> str:
     """Function of a mutant, with its module."""
-    package, module, name = mutant.split("__mutmut_")[0].split(".")
+    _, module, name = mutant.split("__mutmut_")[0].split(".")
     return f"`{module}.{name.removeprefix('x_').removeprefix('xǁ').replace('ǁ', '.')}`"
 
 
