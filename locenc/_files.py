@@ -19,8 +19,8 @@ except ModuleNotFoundError:  # Windows: two processes in one folder go unnoticed
     fcntl = None  # type: ignore[assignment]
 
 
-#: Largest file of settings that is read: 64 MiB.
-MAX_JSON = 2**26
+#: Largest file of settings that is read: 16 MiB.
+MAX_JSON = 2**24
 
 
 def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 import locenc
-from locenc._files import write_bytes, write_text
+from locenc._files import parse_json, read_settings, write_bytes, write_text
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 FORMAT_VERSION = 1
@@ -77,13 +77,11 @@ def read_folder(folder: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 def _read_config(folder: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
     path = folder / CONFIG
     text = metadata.get("config")
-    if text is None:
-        if not path.is_file():
-            raise FileNotFoundError(f"no {CONFIG} in {folder}: expected a folder that encoder.save_pretrained wrote")
-        text = path.read_text(encoding="utf-8")
+    if text is None and not path.is_file():
+        raise FileNotFoundError(f"no {CONFIG} in {folder}: expected a folder that encoder.save_pretrained wrote")
     try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        config = parse_json(read_settings(path) if text is None else text)
+    except ValueError as error:
         raise ValueError(f"the configuration in {folder} is no JSON ({error}); save or download it again") from error
     version = config.get("format_version") if isinstance(config, dict) else None
     if type(version) is not int or config.get("format") != "locenc":

@@ -103,10 +103,10 @@ def open_array(path: str | Path, *, remedy: str) -> "np.memmap[Any, np.dtype[Any
         If it is no whole ``.npy`` file.
     """
     try:
-        values: np.memmap[Any, np.dtype[Any]] = np.load(path, mmap_mode="r")
+        values: np.memmap[Any, np.dtype[Any]] = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} is missing; {remedy}") from error
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, OverflowError) as error:
         raise ValueError(f"{path} is damaged or cut short ({error}); {remedy}") from error
     return values
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from locenc._files import write_bytes
+from locenc.compat._files import read_pickle, room
 from locenc_csp.processes import Ranks
 
 CHECKPOINT = "checkpoint.pt"
@@ -50,7 +51,13 @@ class Checkpoint:
         if content is None:
             return 0
         for name, part in self.parts.items():
-            part.load_state_dict(content[name])
+            try:
+                part.load_state_dict(content[name])
+            except Exception as error:  # each part has errors of its own
+                raise ValueError(
+                    f"the {name} in {self.path} does not fit this run ({error or type(error).__name__}); delete it to "
+                    "start over"
+                ) from error
         self.saved = int(content["step"])
         return self.saved
 
@@ -84,13 +91,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint at {path}: expected the {CHECKPOINT} of a pre-training run")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        missing = {"step", "fingerprint", "model"} - set(content)
-    except Exception as error:  # torch raises many types for a damaged file
-        raise ValueError(f"{path} is damaged or cut short ({error!s:.200}); delete it to start over") from error
-    if missing:
-        raise ValueError(f"{path} is no checkpoint of this trainer: it lacks {', '.join(sorted(missing))}")
-    return dict(content)
+        content = read_pickle(path, max_bytes=room(path))
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged or cut short ({error!s:.300}); delete it to start over") from error
+    kinds = {"fingerprint": str, "model": Mapping, "step": int}
+    held = content if isinstance(content, dict) else {}
+    wrong = [name for name, kind in kinds.items() if not isinstance(held.get(name), kind)]
+    if wrong:
+        raise ValueError(
+            f"{path} is no checkpoint of this trainer: it lacks {', '.join(wrong)}; delete it to start over"
+        )
+    return held
 
 
 def first_difference(there: Mapping[str, Any], here: Mapping[str, Any], prefix: str = "") -> str | None:

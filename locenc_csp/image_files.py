@@ -1,6 +1,7 @@
 """Image files read as arrays, all of one size, by slices."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,7 +37,7 @@ class ImageFiles:
     FileNotFoundError
         If files are missing; names the first row and how many more.
     ValueError
-        If a row has no name; from indexing, if a file is no image.
+        If a row has no name, or one that leads out of the folder; from indexing, if a file is no image.
     """
 
     def __init__(self, folder: Path, names: Sequence[str], *, size: int, workers: int = 1) -> None:
@@ -45,6 +46,12 @@ class ImageFiles:
         empty = [row for row, name in enumerate(self.names) if not name]
         if empty:
             raise ValueError(f"every row needs an image, but row {empty[0]} names none{and_more(len(empty))}")
+        outside = [row for row, name in enumerate(self.names) if not _inside(folder, name)]
+        if outside:
+            raise ValueError(
+                f"file names must stay in the folder of images, {folder}, but row {outside[0]} has "
+                f"{self.names[outside[0]]!r}{and_more(len(outside))}"
+            )
         missing = [row for row, name in enumerate(self.names) if not (folder / name).is_file()]
         if missing:
             path = folder / self.names[missing[0]]
@@ -84,3 +91,8 @@ class ImageFiles:
             raise ValueError(f"{path} (row {row}) is no image, or damaged: {error}") from error
         pixels: NDArray[np.uint8] = np.asarray(fitted)
         return pixels
+
+
+def _inside(folder: Path, name: str) -> bool:
+    """Whether a name leads to a place in a folder, as it is written: links in the folder may point elsewhere."""
+    return "\0" not in name and Path(os.path.abspath(folder / name)).is_relative_to(os.path.abspath(folder))

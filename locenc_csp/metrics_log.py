@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from locenc._files import explained, write_text
+from locenc._files import explained, parse_json, write_text
 
 METRICS = "metrics.jsonl"
 
@@ -26,9 +26,12 @@ class MetricsLog:
             return
         for text in self.path.read_text(encoding="utf-8").splitlines():
             try:
-                yield json.loads(text)
+                line = parse_json(text)
             except ValueError:  # a line that a kill cut short
                 return
+            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+                return
+            yield line
 
     def rate(self, step: int, batch_size: int) -> float:
         """Rows per second since the last call."""

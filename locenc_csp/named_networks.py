@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from locenc._names import unknown
+from locenc.compat._files import read_pickle, read_safetensors, room
 from locenc_csp.image_networks import IMAGENET_MEAN, IMAGENET_STD
 
 __all__ = ["Network", "load_network"]
@@ -197,11 +198,10 @@ def _load_weights(module: nn.Module, path: Path, *, dropped: Collection[str] = (
     if not path.is_file():
         raise FileNotFoundError(f"no weights at {path}: expected a file with a state dict")
     try:
-        if path.suffix == ".safetensors":
-            state = importlib.import_module("safetensors.torch").load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zipfile, pickle and safetensors have errors of their own
+        state: Any = (
+            read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path, max_bytes=room(path))
+        )
+    except ValueError as error:
         raise ValueError(f"{path} holds no state dict, or is damaged: {error}") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     try:

@@ -1,6 +1,5 @@
 """A training checkpoint of another project: its settings (``params``) and its tensors (``state_dict``)."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from locenc._files import parse_json, read_settings
 from locenc._names import check_count
 from locenc.compat._files import check_stored, read_pickle, read_safetensors
 
@@ -176,7 +176,7 @@ def _read_json(weights: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no {path}: the settings of {weights.name} are expected beside it")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        content = parse_json(read_settings(path))
+    except ValueError as error:
         raise ValueError(f"{path} is no JSON ({error}); download it again") from error
     return content if isinstance(content, dict) else {}

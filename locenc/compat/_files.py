@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from locenc.compat._rehearsal import ForeignError, rehearse
+
 #: Largest checkpoint that is read unless told otherwise: 4 GiB when unpacked.
 MAX_BYTES = 4 << 30
 
@@ -54,6 +56,7 @@ _ALLOWED: list[Callable[..., Any] | tuple[Callable[..., Any], str]] = [
     np.dtype,
     *{type(np.dtype(code)) for code in "?" + np.typecodes["AllInteger"] + np.typecodes["Float"] + "U"},
 ]
+_ALLOWED_NAMES = {one[1] if isinstance(one, tuple) else f"{one.__module__}.{one.__qualname__}" for one in _ALLOWED}
 
 
 def read_pickle(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
@@ -78,15 +81,19 @@ def read_pickle(path: str | Path, *, max_bytes: int = MAX_BYTES) -> Any:
     """
     path = Path(path)
     _check_archive(path, max_bytes)
-    with torch.serialization.safe_globals(_ALLOWED):
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            size = _size(content)
-        except Exception as error:  # a damaged archive or pickle fails in many ways
-            raise ValueError(_reason(path, error)) from error
-    if size > max_bytes:
-        raise ValueError(_too_large(path, size, max_bytes))
-    return content
+    try:
+        size = rehearse(path, _ALLOWED_NAMES)
+        if size <= max_bytes:
+            with torch.serialization.safe_globals(_ALLOWED):
+                return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged archive or pickle fails in many ways
+        raise ValueError(_reason(path, error)) from error
+    raise ValueError(_too_large(path, size, max_bytes))
+
+
+def room(path: Path) -> int:
+    """Largest size of a file of one's own, whose networks may be of any size: `MAX_BYTES`, or four times the file."""
+    return max(MAX_BYTES, 4 * path.stat().st_size)
 
 
 def read_safetensors(path: str | Path) -> dict[str, Tensor]:
@@ -145,12 +152,12 @@ def _check_file(path: Path) -> None:
 
 def _check_archive(path: Path, max_bytes: int) -> None:
     _check_file(path)
+    with open(path, "rb") as file:
+        start = file.read(16)
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile as error:
-        with open(path, "rb") as file:
-            start = file.read(16)
         if start.startswith(b"PK"):
             raise ValueError(f"{path} is damaged or cut short ({error}); download it again") from error
         if start.startswith(b"\x80"):
@@ -165,6 +172,11 @@ def _check_archive(path: Path, max_bytes: int) -> None:
         ) from error
     if size > max_bytes:
         raise ValueError(_too_large(path, size, max_bytes))
+    if start[:4] != b"PK\x03\x04" or size > path.stat().st_size:
+        raise ValueError(
+            f"{path} was not written by torch.save: it begins with something else, or is compressed and unpacks to "
+            f"{size:,} bytes; download it again"
+        )
 
 
 def _too_large(path: Path, size: int, max_bytes: int) -> str:
@@ -174,28 +186,11 @@ def _too_large(path: Path, size: int, max_bytes: int) -> str:
     )
 
 
-def _size(content: Any) -> int:
-    """Bytes of all tensors in nested containers, were each stored by itself: a file may expand one number to many."""
-    total, seen, left = 0, set(), [content]
-    while left:
-        value = left.pop()
-        if isinstance(value, Tensor):
-            total += value.numel() * value.element_size()
-        elif isinstance(value, (Mapping, list, tuple)) and id(value) not in seen:
-            seen.add(id(value))
-            left += value.values() if isinstance(value, Mapping) else value
-    return total
-
-
 def _reason(path: Path, error: Exception) -> str:
     """Tell code in a file, which is refused, from damage."""
-    try:
-        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
-    except Exception:
-        foreign = []
-    if foreign:
+    if isinstance(error, ForeignError):
         return (
-            f"{path} holds more than weights and plain values: {', '.join(sorted(foreign))}. Loading that can run any "
+            f"{path} holds more than weights and plain values: {', '.join(error.args)}. Loading that can run any "
             "code, so it is refused. If you trust the file, load it once with torch.load(path, weights_only=False), "
             "keep what is needed (usually checkpoint['state_dict'] and plain settings) and torch.save that"
         )

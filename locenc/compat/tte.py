@@ -1,6 +1,5 @@
 """Models of TTE, "Tessellating the Earth": the folder that its hub mixin writes, and its training checkpoints."""
 
-import json
 import re
 from collections.abc import Mapping
 from functools import reduce
@@ -10,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from locenc._files import parse_json, read_settings
 from locenc._weights import CONFIG, WEIGHTS
 from locenc.compat._build import build
 from locenc.compat._files import check_stored, read_pickle, read_safetensors
@@ -114,8 +114,8 @@ def _read_config(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no {path}: it says how the weights beside it are used; download it too")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        config = parse_json(read_settings(path))
+    except ValueError as error:
         raise ValueError(f"{path} is no JSON ({error}); download it again") from error
     if not isinstance(config, dict):
         raise ValueError(f"{path} does not hold settings: expected a JSON object, got {type(config).__name__}")

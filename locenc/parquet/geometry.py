@@ -4,7 +4,6 @@ The file's geo metadata name the geometry column, its encoding (well-known binar
 coordinate reference system (GeoParquet 1.1; longitude and latitude, OGC:CRS84, unless another is given).
 """
 
-import json
 import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from locenc import wkb
 from locenc._extras import require
+from locenc._files import parse_json
 from locenc._names import and_more, unknown
 from locenc.crs import to_degrees
 from locenc.places import located
@@ -139,7 +139,7 @@ def geo_metadata(schema: Any) -> dict[str, Any] | None:
     if described is None:
         return None
     try:
-        content = json.loads(described)
+        content = parse_json(described)
     except ValueError as error:
         raise ValueError(f"the file's geo metadata are damaged: {error}") from error
     return content if isinstance(content, dict) else None
@@ -159,7 +159,8 @@ def _primary(schema: Any) -> tuple[str, dict[str, Any]]:
             f"the file's geo metadata name a geometry column {name!r}, but there are {', '.join(schema.names)}; name "
             "columns of degrees, lon= and lat="
         )
-    about = (described.get("columns") or {}).get(name, {})
+    columns = described.get("columns")
+    about = columns.get(name) if isinstance(columns, dict) else None
     return name, about if isinstance(about, dict) else {}
 
 

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from locenc._files import explained, only_one, read_json, write_text
+from locenc._files import explained, only_one, parse_json, read_json, write_text
+from locenc.parquet import thrift
 
 AFRESH = "delete that folder, or start afresh with restart=True (locenc embed --restart)"
 
@@ -150,16 +151,18 @@ def _read_journal(path: Path, size: int) -> list[Finished]:
     finished: list[Finished] = []
     if not path.exists():
         return finished
-    good = 0
+    good = last = 0
     with open(path, "rb+") as file:
         for line in file:
             try:
-                entry = json.loads(line) if line.endswith(b"\n") else {}
+                entry = parse_json(line) if line.endswith(b"\n") else {}
                 chunk = Finished(int(entry["end"]), float(entry["error"]), base64.b64decode(entry["group"]))
-            except (ValueError, KeyError, TypeError):  # torn
+                thrift.read(chunk.group)
+            except (ValueError, KeyError, TypeError, OverflowError):  # torn
                 break
-            if chunk.end > size:
+            if not last < chunk.end <= size or not chunk.error >= 0:
                 break
+            last = chunk.end
             finished.append(chunk)
             good += len(line)
         file.truncate(good)

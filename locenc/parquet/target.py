@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locenc._extras import require
+from locenc._files import parse_json
 from locenc.parquet import footer
 from locenc.parquet.job import Finished, Job
 from locenc.parquet.pages import column_chunk
@@ -132,7 +133,7 @@ class Target:
 def _notes(known: bytes | None) -> dict[str, Any]:
     """What the source's metadata say of columns of vectors that it has."""
     try:
-        notes = json.loads(known or b"{}")
+        notes = parse_json(known or b"{}")
     except ValueError:
         return {}
     return notes if isinstance(notes, dict) else {}

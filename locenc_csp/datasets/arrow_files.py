@@ -29,6 +29,9 @@ __all__ = [
 PARQUET = (".parquet", ".geoparquet", ".pq")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 BUFFER = 2**20  # bytes of each column that are read at once
+MORE_ROWS = 2**20
+"""Rows that a table may have beyond one for each of its bytes: ids and places take more."""
+
 MOST_CODES = 2**16
 """Different values of a column of text up to which each is held once."""
 
@@ -89,9 +92,12 @@ def open_parquet(path: Path) -> Rows:
     try:
         with arrow.OSFile(str(path)) as file:
             described = parquet.ParquetFile(file)
-            return Rows(described.schema_arrow, described.metadata.num_rows, batches)
+            schema, num_rows = described.schema_arrow, described.metadata.num_rows
     except (arrow.ArrowException, OSError) as error:
         raise ValueError(f"{path} is not a readable Parquet file, or damaged: {error}") from error
+    if not 0 <= num_rows <= path.stat().st_size + MORE_ROWS:
+        raise ValueError(f"{path} says that it has {num_rows:,} rows, in {path.stat().st_size:,} bytes: it is damaged")
+    return Rows(schema, num_rows, batches)
 
 
 def open_csv(path: Path) -> Rows:

@@ -6,9 +6,10 @@ each value that is not 0, and ``indptr.npy`` int64 (M + 1). ``meta.json`` is wri
 """
 
 import json
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ __all__ = ["ImageProbabilities", "Sparse", "first_fault", "open_probabilities", 
 TOLERANCE = 1e-3  # how far a probability may pass 1, as in evaluation
 VALUES_PER_BLOCK = 4_000_000
 ARRAYS = ("data", "indices", "indptr")
+#: A sparse matrix that is read unpacks to at most so many times its file and 1 MiB more.
+MOST_TIMES = 100
 
 
 class Sparse(NamedTuple):
@@ -243,7 +246,11 @@ def read_sparse(path: str | Path) -> Sparse:
     sparse = require("scipy.sparse", extra="csp")
     try:
         with open(path, "rb") as file:  # SciPy leaves a damaged file open
-            matrix = sparse.csr_matrix(sparse.load_npz(file))
+            unpacked = _unpacked(file)
+            loaded = sparse.load_npz(file)
+            if loaded.shape[0] > unpacked:  # CSR holds a number for each
+                raise ValueError(f"{loaded.shape[0]:,} rows in {unpacked:,} bytes")
+            matrix = sparse.csr_matrix(loaded)
         matrix.sum_duplicates()
         matrix.check_format(full_check=True)
     except Exception as error:  # a damaged archive fails in many ways: zipfile, zlib, KeyError, ValueError
@@ -256,6 +263,17 @@ def read_sparse(path: str | Path) -> Sparse:
         matrix.indptr.astype(np.int64, copy=False),
         matrix.shape[1],
     )
+
+
+def _unpacked(file: IO[bytes]) -> int:
+    """Bytes that an archive unpacks to; refused if they are far more than it has."""
+    size = file.seek(0, 2)
+    with zipfile.ZipFile(file) as archive:
+        unpacked = sum(entry.file_size for entry in archive.infolist())
+    if unpacked > MOST_TIMES * size + 2**20:
+        raise ValueError(f"{size:,} bytes unpack to {unpacked:,}")
+    file.seek(0)
+    return unpacked
 
 
 def first_fault(values: Matrix) -> str | None:
