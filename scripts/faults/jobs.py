@@ -1,8 +1,11 @@
 """The jobs that are killed: small, on real land cover, each with what it has reached, read from its files."""
 
 import dataclasses
+import multiprocessing
 from collections.abc import Callable
+from multiprocessing import parent_process
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import geopandas  # type: ignore[import-untyped]
@@ -112,15 +115,22 @@ def reached_finetune(out: Path) -> str:
 
 
 def run_study(given: Path, out: Path) -> None:
-    """Run the main part of `locenc-csp table` with one encoder, one objective, few places and few steps.
+    """Run the main part of `locenc-csp table` with one small encoder, one objective, few places and few steps.
 
-    Data set, image features, image classifier, cells in processes of their own, page and picture are the command's.
+    Data set, image features, image classifier, cells in processes of their own, page and picture are the command's;
+    those processes are forked, and so need not import the library anew.
     """
+    from locenc_csp.study import side_by_side
+
     schedule = {"epochs": 2, "batch_size": 64, "save_every": 2}
-    for name in set(methods.ENCODERS) - {"wrap"}:
-        del methods.ENCODERS[name]
+    title, encoder = methods.ENCODERS["wrap"]
+    methods.ENCODERS.clear()
+    methods.ENCODERS["wrap"] = title, dataclasses.replace(encoder, dim=32)
     chosen = [dataclasses.replace(one, schedule=schedule) for one in methods.compared() if one.key == "nce-b"]
     setattr(methods, "compared", lambda encoder: tuple(chosen))  # noqa: B010
+    forking = multiprocessing.get_context("fork")
+    instead = SimpleNamespace(get_context=lambda _: forking, parent_process=parent_process)
+    setattr(side_by_side, "multiprocessing", instead)  # noqa: B010
     run_table(
         Table(
             out=out / "table", data=out / "data", num_points=300, parts=("main",), num_splits=1, label_ratios=(0.2,),

@@ -1,5 +1,6 @@
 """Imported in the process from which the jobs are forked: what they would import and compile first is there."""
 
+import matplotlib.figure
 import sklearn.linear_model
 import torch
 
@@ -12,4 +13,4 @@ torch.optim.AdamW(_layer.parameters())
 for _name in ("sphere2vec-sphereC", "sphere2vec-sphereM", "wrap"):
     with torch.no_grad():
         locenc.create(_name, dim=8)(torch.zeros(2, 2))
-__all__ = ["JOBS", "sklearn"]
+__all__ = ["JOBS", "matplotlib", "sklearn"]
