@@ -54,6 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pyplot.close("all")
 
 
+@pytest.mark.filterwarnings("ignore:.*treespec:FutureWarning")  # torch's own, in its exporter to ONNX
 @pytest.mark.parametrize("page", [page for page, blocks in BLOCKS.items() if "python" in {b.language for b in blocks}])
 def test_a_page_runs(page: str, folder: Path) -> None:
     """In the order of the page: Python, and in how-tos the lines of `locenc` and `locenc-csp`.
