@@ -6,8 +6,8 @@ Two places can look alike and lie far apart. A classifier that sees the colours 
 climate zone; P(zone | location), learned from the same labels, is multiplied onto its answers. Most answers that turn
 become right, and some become wrong.
 
-Köppen's zones: A tropical, B dry (BS steppe, BW desert), C temperate, D with snow in winter, ET tundra; the second letter
-of A, C and D says when it is dry: f never, s in summer, w in winter, m little.
+Köppen's zones: A tropical, B dry (BS steppe, BW desert), C temperate, D with snow in winter, ET tundra; the second
+letter of A, C and D says when it is dry: f never, s in summer, w in winter, m for a short time.
 """
 
 import tempfile

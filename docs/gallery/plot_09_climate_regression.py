@@ -45,9 +45,9 @@ print(f"temperature: error {np.sqrt((error[:, 0] ** 2).mean()):.1f} °C, {explai
 print(f"log10 precipitation: error {np.sqrt((error[:, 1] ** 2).mean()):.2f}, {explained[1]:.1%} explained")
 
 # %%
-# Where there was data nearby, the map is good; mountains are smoothed. Where there was none, it is worthless: no place
-# south of 60° S was drawn, and the prediction for Antarctica is off by tens of degrees. No encoder knows what it has not
-# seen, and none says so.
+# Where there were data nearby, the map is good; mountains are smoothed. Where there were none it is worthless: no place
+# south of 60° S was drawn, and Antarctica comes out far too warm. No encoder knows what it has not seen, and none says
+# so.
 
 pole = [(0.0, -90.0)]
 print(f"South Pole: {predicted(pole)[0, 0]:.0f} °C predicted, {climate(pole).temperature.mean():.0f} °C in ERA5")
