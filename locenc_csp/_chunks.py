@@ -6,13 +6,17 @@ import math
 import os
 from collections.abc import Callable
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from tqdm import tqdm
 
-__all__ = ["fill_array", "open_array"]
+__all__ = ["NO_ARRAY", "fill_array", "open_array"]
+
+#: What NumPy raises for a file that is no array, or a damaged one: its header is parsed as Python text.
+NO_ARRAY = (ValueError, EOFError, OverflowError, SyntaxError, TokenError, TypeError, MemoryError)
 
 
 def fill_array(
@@ -106,7 +110,7 @@ def open_array(path: str | Path, *, remedy: str) -> "np.memmap[Any, np.dtype[Any
         values: np.memmap[Any, np.dtype[Any]] = np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise FileNotFoundError(f"{path} is missing; {remedy}") from error
-    except (ValueError, EOFError, OverflowError) as error:
+    except NO_ARRAY as error:
         raise ValueError(f"{path} is damaged or cut short ({error}); {remedy}") from error
     return values
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locenc._names import and_more
+from locenc_csp._chunks import NO_ARRAY
 from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.features import open_features
@@ -90,7 +91,7 @@ def _read_probabilities(path: Path, num_rows: int, num_classes: int) -> Probabil
         raise FileNotFoundError(f"no file {path}: expected {expected}")
     try:
         given: Probabilities = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except NO_ARRAY as error:
         raise ValueError(f"{path} is damaged or no array; expected {expected}") from error
     if given.shape != (num_rows, num_classes):
         raise ValueError(f"{path} has shape {given.shape}; expected {expected}")

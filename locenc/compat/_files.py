@@ -1,6 +1,7 @@
 """Reading checkpoint files of other projects: nothing in them is run, and none may fill the memory."""
 
 import pickle
+import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -157,7 +158,7 @@ def _check_archive(path: Path, max_bytes: int) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, struct.error) as error:
         if start.startswith(b"PK"):
             raise ValueError(f"{path} is damaged or cut short ({error}); download it again") from error
         if start.startswith(b"\x80"):

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locenc._names import unknown
+from locenc_csp._chunks import NO_ARRAY
 from locenc_csp.datasets.foreign_table import read_foreign_table
 from locenc_csp.datasets.inspection import Inspection
 from locenc_csp.datasets.parts import Part, column
@@ -215,7 +216,7 @@ def _check_ids(inspection: Inspection, path: Path, table: PlaceTable) -> None:
     expected = f"the {len(table)} ids of the table, in its order"
     try:
         ids = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except NO_ARRAY as error:
         inspection.wrong(path, expected=expected, found=f"a file that is damaged or no array of ids ({error})")
         return
     if ids.shape != (len(table),):

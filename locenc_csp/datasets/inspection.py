@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from locenc_csp._chunks import NO_ARRAY
+
 __all__ = ["Inspection"]
 
 SHOWN = 12  # names of a folder's content that a message lists
@@ -79,7 +81,7 @@ class Inspection:
             return None
         try:
             values: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, EOFError) as error:
+        except NO_ARRAY as error:
             self.wrong(path, expected=expected, found=f"a file that is damaged or cut short ({error})")
             return None
         if not isinstance(values, np.ndarray):

@@ -249,7 +249,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Outcome], f
     """What became of all of them in one process, and by how many MiB its peak grew."""
     folder = tmp_path_factory.mktemp("bombs")
     cases = [(reader, make(folder)) for make in PICKLES for reader in hostile.PICKLES]
-    cases += [("load_torchspatial", doubled(folder))] + folders(folder) + settings(folder) + tables(folder)
+    cases += [("load_torchspatial", doubled(folder)), *folders(folder), *settings(folder), *tables(folder)]
     (folder / "cases.json").write_text(json.dumps([(reader, str(path)) for reader, path in cases]))
     arguments = [folder / "cases.json", folder / "growth", Path(hostile.__file__).parent]
     done = subprocess.run(
@@ -278,7 +278,7 @@ def test_each_is_refused_by_name(measured: tuple[list[Outcome], float]) -> None:
         if (one.reader, one.file.name) == ("embed_parquet", "same.parquet"):
             assert "columns of degrees, lon= and lat=" in one.outcome  # it has no geometry
         assert one.outcome.startswith(("ValueError: ", "FileNotFoundError: no ")), one
-        assert one.file.name in one.outcome, one
+        assert str(one.file.with_suffix("")) in one.outcome, one
 
 
 def test_memory_is_bounded(measured: tuple[list[Outcome], float]) -> None:
