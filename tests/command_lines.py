@@ -29,7 +29,7 @@ import locenc_csp.cli
 sys.path.append(str(ROOT))  # benchmarks and scripts are not installed
 
 OURS: dict[str, Callable[[Sequence[str]], int]] = {"locenc": locenc.cli.main, "locenc-csp": locenc_csp.cli.main}
-OF_THE_MACHINE = {"cd", "git", "ls", "mkdir", "mypy", "python", "python3", "ruff", "sphinx-build", "apt-get", "sudo"}
+OF_THE_MACHINE = {"cd", "git", "ls", "mkdir", "mypy", "python", "python3", "ruff", "sphinx-build", "source"}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
 
 
