@@ -165,7 +165,7 @@ def _from_array_like(data: Any) -> Tensor:
     if isinstance(data, (str, bytes)) or data is None:
         raise TypeError(f"expected coordinates of shape (N, 2), got {type(data).__name__} {data!r:.40}")
     if isinstance(data, (Sequence, np.ndarray)) and len(data) == 0 and getattr(data, "ndim", 1) == 1:
-        return torch.empty(0, 2, dtype=torch.float64)
+        return torch.empty(0, 2, dtype=torch.float64, device="cpu")
     if isinstance(data, np.ma.MaskedArray) and data.mask.any():
         row = np.argwhere(data.mask)[0][0]
         raise ValueError(

@@ -46,7 +46,7 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
     try:
         known = pyproj.CRS.from_user_input(crs)
     except errors.CRSError as error:
-        raise ValueError(f"{crs!r:.80} is no coordinate reference system that pyproj knows: {error}") from error
+        raise ValueError(f"{crs!r:.80} is no coordinate reference system that pyproj knows: {error!s:.200}") from error
     if known.equals(pyproj.CRS.from_epsg(4326), ignore_axis_order=True):
         return None
     if known.is_geocentric:
@@ -63,7 +63,7 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
         transformer = pyproj.Transformer.from_crs(known, 4326, always_xy=True)
     except errors.ProjError as error:
         raise ValueError(
-            f"the coordinate reference system {known.name!r} has no way to longitude and latitude (EPSG:4326): {error}"
+            f"the coordinate reference system {known.name!r} has no way to longitude and latitude (EPSG:4326): {error!s:.200}"
         ) from error
 
     def transform(points: Floats) -> Floats:
