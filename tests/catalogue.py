@@ -17,7 +17,7 @@ from locenc.kernels.choice import interpreted
 NAMES = locenc.list_encoders()
 OPTIONS = {name: set(inspect.signature(registry._ENTRIES[name].build).parameters) for name in NAMES}
 SCALED = [name for name in NAMES if "min_radius" in OPTIONS[name]]
-SPHERE2VEC = [name for name in SCALED if name.startswith("sphere2vec")]
+RADIANS = [name for name in SCALED if locenc.position_encoder(name).radius_unit == "radians"]
 SPACE2VEC = [name for name in SCALED if name.startswith("space2vec")]
 CITIES = [(2.3522, 48.8566), (139.6917, 35.6895), (-43.1729, -22.9068), (174.7633, -36.8485), (-0.1276, 51.5072)]
 
@@ -72,7 +72,7 @@ def few(count: int, most: int = 40) -> int:
 
 def small(name: str, **options: object) -> dict[str, Any]:
     """Options that make a small encoder of gentle slopes."""
-    coarsest = 1.0 if name in SPHERE2VEC else 60.0
+    coarsest = 1.0 if name in RADIANS else 60.0
     gentle = {**SMALL, "min_radius": coarsest / 20, "max_radius": coarsest}
     if name == "rff":
         gentle["kernel_size"] = 1.0
@@ -83,7 +83,7 @@ def fine(name: str) -> tuple[dict[str, Any], int]:
     """The finest options that are promised (2^20 half turns), and how many points to try."""
     if name not in SCALED:
         return ({"num_sites": 64} if name == "spherical-voronoi" else {}), 40
-    options = {"num_scales": 64, "min_radius": 1e-6 if name in SPHERE2VEC else 6e-5}
+    options = {"num_scales": 64, "min_radius": 1e-6 if name in RADIANS else 6e-5}
     return options, 20 if name == "sphere2vec-dfs" else few(400)
 
 

@@ -12,9 +12,9 @@ from catalogue import (
     NAMES,
     OPTIONS,
     PIECEWISE,
+    RADIANS,
     SCALED,
     SPACE2VEC,
-    SPHERE2VEC,
     TRAINED,
     assert_within,
     atol_of,
@@ -114,7 +114,7 @@ def test_two_places_a_metre_apart_differ(name: str) -> None:
     there = [(lon, lat) for lon, lat in CITIES]
     metre_north = [(lon, lat + 9e-6) for lon, lat in CITIES]
     metre_east = [(lon + 9e-6 / np.cos(np.deg2rad(lat)), lat) for lon, lat in CITIES]
-    options = {"num_scales": 8, "min_radius": 1e-6 if name in SPHERE2VEC else 6e-5}
+    options = {"num_scales": 8, "min_radius": 1e-6 if name in RADIANS else 6e-5}
     encoder = position_encoder(name, **options)
     here, north, east = (encoder(places(p)) for p in (there, metre_north, metre_east))
     assert ((here - north).abs().amax(-1) > 0.01).all()
