@@ -51,7 +51,8 @@ html_theme_options = {
 sphinx_gallery_conf = {
     "examples_dirs": "gallery",
     "gallery_dirs": "auto_gallery",
-    "image_scrapers": ("matplotlib", "unmanaged_figures.scrape"),
+    "image_scrapers": ("unmanaged_figures.scrape", "matplotlib"),
+    "remove_config_comments": True,
     "ignore_repr_types": r"matplotlib",
     "within_subsection_order": "FileNameSortKey",
     "only_warn_on_example_error": False,

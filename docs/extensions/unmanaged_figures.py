@@ -7,16 +7,21 @@ from sphinx_gallery.scrapers import figure_rst
 
 
 def scrape(block: Any, block_vars: dict[str, Any], gallery_conf: dict[str, Any]) -> str:
-    """Save the figures that a block of an example has left in its variables, and were not saved before."""
-    saved: set[int] = block_vars["example_globals"].setdefault("__saved_figures__", set())
+    """Save the figures that a block of an example has left in its variables, each once, and not those of pyplot.
+
+    It has to run before the scraper of pyplot's figures, which closes them: then they cannot be told from others.
+    """
+    variables = block_vars["example_globals"]
+    known: list[Figure] = variables.setdefault("__known_figures__", [])
     text = ""
-    for figure in list(block_vars["example_globals"].values()):
-        if not isinstance(figure, Figure) or id(figure) in saved or figure.canvas.manager is not None:
-            continue  # one with a manager is pyplot's
-        saved.add(id(figure))
-        path = next(block_vars["image_path_iterator"])
-        figure.savefig(path, dpi=110)
-        titles = [said.get_text() for said in figure.texts[:1]]
-        titles += [axes.get_title(loc="left") for axes in figure.axes]
-        text += figure_rst([path], gallery_conf["src_dir"], ", ".join(filter(None, titles)))
+    for figure in [one for one in variables.values() if isinstance(one, Figure)]:
+        if any(figure is one for one in known):
+            continue
+        known.append(figure)
+        if figure.canvas.manager is None:
+            path = next(block_vars["image_path_iterator"])
+            figure.savefig(path, dpi=110)
+            titles = [said.get_text() for said in figure.texts[:1]]
+            titles += [axes.get_title(loc="left") for axes in figure.axes]
+            text += figure_rst([path], gallery_conf["src_dir"], ", ".join(filter(None, titles)))
     return text
