@@ -7,24 +7,32 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from locenc._signals import Terminated, terminable
 from locenc.commands import embed, facts, grid, map
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command: 0 if it succeeded, 1 with one line on stderr if not, 2 for wrong usage, 130 if interrupted."""
+    """Run a command.
+
+    Returns
+    -------
+    int
+        0 if it succeeded, 1 with one line on stderr if not, 2 for wrong usage, 130 if interrupted, 143 if terminated.
+    """
     parser = argparse.ArgumentParser(prog="locenc", description="Location encoders: places to vectors, grids and maps.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command in (facts, embed, grid, map):
         command.add(commands)
     chosen = parser.parse_args(arguments)
     try:
-        with warnings.catch_warnings():
+        with terminable(), warnings.catch_warnings():
             warnings.showwarning = _say  # type: ignore[assignment]
             chosen.run(chosen)
         sys.stdout.flush()
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        what, code = ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
+        print(what, file=sys.stderr)
+        return code
     except BrokenPipeError:  # whoever read has enough: what is left is for nobody
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141

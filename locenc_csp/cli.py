@@ -1,9 +1,12 @@
 """The command line ``locenc-csp``, made from the recipes; nothing heavy is imported before a command runs."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+from locenc._signals import Terminated, terminable
 from locenc_csp.recipes import Data, Demo, Evaluate, Features, Finetune, Import, ImportTable, Pretrain, Table
 
 COMMANDS: dict[str, Callable[..., Any]] = {
@@ -20,7 +23,14 @@ COMMANDS: dict[str, Callable[..., Any]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; 0 where it succeeded, 1 with one line on stderr where it could not, 130 where interrupted."""
+    """Run a command.
+
+    Returns
+    -------
+    int
+        0 if it succeeded, 1 with one line on stderr if not, 130 if interrupted, 143 if terminated. One of several
+        processes of a run ends at once, without a word, when it is terminated.
+    """
     try:
         import tyro
     except ModuleNotFoundError:
@@ -33,10 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     code = 0
     try:
-        _RUN[type(recipe)](recipe)
-    except KeyboardInterrupt:
-        print("interrupted; the same command continues where it stopped", file=sys.stderr)
-        code = 130
+        with terminable() if os.environ.get("WORLD_SIZE", "1") == "1" else nullcontext():
+            _RUN[type(recipe)](recipe)
+    except KeyboardInterrupt as error:
+        what, code = ("terminated", 143) if isinstance(error, Terminated) else ("interrupted", 130)
+        print(f"{what}; the same command continues where it stopped", file=sys.stderr)
     except (ValueError, TypeError, OSError, ImportError, FloatingPointError) as error:
         code = _fail(str(error))
     if isinstance(recipe, Pretrain):

@@ -10,10 +10,13 @@ from locenc_csp.study.cells import Cell, Workplace
 
 
 def note_threads(place: Workplace, cell: Cell) -> None:
-    """Write how many threads a worker has; a cell called ``broken`` fails, ``slow`` ones take their time."""
+    """Write how many threads a worker has; ``broken`` cells fail, ``slow`` and ``endless`` ones take their time."""
     if cell.method.key == "broken":
         raise ValueError(f"broken on purpose, seed {cell.seed}")
     if cell.method.key == "slow":
         time.sleep(0.3)
+    if cell.method.key == "endless":
+        (place.out / "begun").touch()
+        time.sleep(600)
     seen = {"threads": torch.get_num_threads(), "omp": os.environ["OMP_NUM_THREADS"], "process": os.getpid()}
     (place.out / f"{cell.method.key}-{cell.seed}.json").write_text(json.dumps(seen))

@@ -4,6 +4,9 @@ import dataclasses
 import json
 import multiprocessing
 import os
+import signal
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -123,6 +126,24 @@ def test_the_first_error_is_passed_on(tmp_path: Path) -> None:
         worker.join(30)
     assert (tmp_path / "quick-0.json").is_file()
     assert not (tmp_path / "slow-9.json").exists()
+
+
+def test_an_interrupt_ends_the_workers(tmp_path: Path) -> None:
+    """Of this process alone, as `kill -INT` sends it: a terminal's reaches the workers too."""
+
+    def interrupt() -> None:
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    other = threading.Thread(target=interrupt)
+    other.start()
+    place, work = Workplace(tmp_path / "t.parquet", tmp_path), [named("endless", 0), named("quick", 1)]
+    with pytest.raises(KeyboardInterrupt):
+        run_cells(note_threads, place, work, label="test", workers=1)
+    other.join()
+    assert not [worker for worker in multiprocessing.active_children() if worker.is_alive()]
+    assert [path.name for path in tmp_path.iterdir()] == ["begun"]
 
 
 def test_no_cells(tmp_path: Path) -> None:
