@@ -59,7 +59,7 @@ ROWS = [
     {"locenc.compat", "locenc.compat._files"},
     {"locenc.parquet.thrift"},
     {"locenc.wkb"},
-    {"locenc._names", "locenc._files", "locenc._extras", "locenc._devices"},
+    {"locenc._names", "locenc._files", "locenc._signals", "locenc._extras", "locenc._devices"},
 ]
 HEAVY = ["pandas", "geopandas", "matplotlib", "numba", "triton", "sklearn", "pyarrow", "PIL", "tyro"]
 RANK = {name: rank for rank, row in enumerate(reversed(ROWS)) for name in row}
