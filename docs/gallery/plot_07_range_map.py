@@ -70,6 +70,6 @@ locenc.maps.probability(
     encoder, head, label=SPECIES, classes=result["classes"], bounds=WORLD, pixels=700, ax=panels["L"]
 )
 panels["R"].set_title(f"{len(records)} records", loc="left")
-panels["T"].set_title("MODIS land cover, not seen", loc="left")
+panels["T"].set_title("MODIS land cover: the true range", loc="left")
 panels["L"].set_title(f"Learned range (AUC {auc:.3f})", loc="left")
 plt.show()
