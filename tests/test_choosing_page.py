@@ -1,0 +1,31 @@
+"""docs/choosing.md: its tables are those of the benchmark on its page, and what it recommends can be built."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT))  # scripts and benchmarks are not installed
+
+import locenc
+from scripts import make_choosing_docs
+
+TEXT = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+
+
+def test_tables_are_those_of_the_benchmark():
+    assert make_choosing_docs.written(TEXT) == TEXT, "run python -m scripts.make_choosing_docs"
+
+
+@pytest.mark.parametrize("call", re.findall(r"`(locenc\.create\(.*?\))`", TEXT))
+def test_recommendations_can_be_built(call):
+    assert eval(call, {"locenc": locenc}).dim == 256
+
+
+def test_finer_settings_lose_where_labels_are_far():
+    """What the page says of its table."""
+    scores = make_choosing_docs.summary()
+    for coarse, fine in make_choosing_docs.FINER:
+        assert make_choosing_docs.across(scores[coarse]) > make_choosing_docs.across(scores[fine])
