@@ -132,6 +132,35 @@ def test_readme_has_exactly_two_commands_for_a_fresh_machine() -> None:
         assert "pip install" in command
 
 
+NUMBER = r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?:e-\d+)?(?![\w.]*\w)"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/benchmarks/index.md"])
+def test_numbers_of_benchmarks_are_those_of_their_pages(page: str) -> None:
+    """Decimals and large numbers in rows that link a page which a command wrote."""
+    folder = (pages.ROOT / page).parent
+    rows = [line for line in pages.read(page).splitlines() if line.startswith("|")]
+    linked = {row: re.findall(r"\]\(((?:docs/benchmarks/)?\w+\.md)\)", row) for row in rows}
+    seen = 0
+    for row, targets in linked.items():
+        written = [(folder / target).read_text(encoding="utf-8") for target in targets]
+        written = [text for text in written if "Made by `" in text]
+        for number in re.findall(NUMBER, re.sub(r"`[^`]*`|package [\d.]+", "", row)) if written else ():
+            if re.search(r"[.,e]", number):
+                seen += 1
+                assert any(number in re.findall(NUMBER, text) for text in written), f"{number} is in no page of {row}"
+    assert seen > 5
+
+
+def test_every_benchmark_page_is_in_the_index() -> None:
+    rows = pages.read("docs/benchmarks/index.md").splitlines()
+    for page in (page for page in pages.PAGES if page.startswith("docs/benchmarks/") and "index" not in page):
+        row = next((row for row in rows if f"]({Path(page).name})" in row), "")
+        made = re.search(r"Made by (`[^`]+`)", pages.read(page))
+        assert made is not None, page
+        assert made[1] in row, f"{page} is made by {made[1]}: {row}"
+
+
 @pytest.mark.parametrize("package", [locenc, locenc_csp])
 def test_every_public_name_is_in_the_reference(package: object) -> None:
     listed = {name.split(".")[0] for name in re.findall(r"^   ([\w.]+)$", REFERENCE, flags=re.MULTILINE)}
