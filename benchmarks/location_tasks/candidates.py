@@ -37,6 +37,18 @@ def _by_wavelength(name: str, **options: Any) -> list[Candidate]:
     return [Candidate(f"{name}, {km} km", name, {**options, "finest_km": km}) for km in (1000, 200)]
 
 
+def _seamless(name: str, **options: Any) -> list[Candidate]:
+    """As many scales as the others, and half of them: odd frequencies lie closer together than a geometric ladder."""
+    return [
+        Candidate(
+            f"{name}, 1000 km, seamless{more}",
+            name,
+            {"num_scales": count, **options, "finest_km": 1000, "seamless": True},
+        )
+        for count, more in ((16, ""), (8, ", 8 scales"))
+    ]
+
+
 #: Widths and dropout of the networks by their name; "hidden" and "dropout" stand for the protocol's.
 NETWORKS: dict[str, dict[str, str]] = {
     "ffn": {"hidden_dim": "hidden", "dropout": "dropout"},
@@ -53,15 +65,13 @@ CANDIDATES: tuple[Candidate, ...] = (
     Candidate("wrap", "wrap", {}),
     Candidate("wrap, residual", "wrap", {}, {"name": "residual", "depth": 2}),
     *_by_wavelength("sphere2vec-sphereC", **_SIXTEEN),
-    Candidate(
-        "sphere2vec-sphereC, 1000 km, seamless", "sphere2vec-sphereC", {**_SIXTEEN, "finest_km": 1000, "seamless": True}
-    ),
+    *_seamless("sphere2vec-sphereC"),
     Candidate("sphere2vec-sphereC+, 1000 km", "sphere2vec-sphereC+", {**_SIXTEEN, "finest_km": 1000}),
     Candidate("sphere2vec-sphereM, 1000 km", "sphere2vec-sphereM", {**_SIXTEEN, "finest_km": 1000}),
     Candidate("sphere2vec-sphereM+, 1000 km", "sphere2vec-sphereM+", {**_SIXTEEN, "finest_km": 1000}),
     Candidate("sphere2vec-dfs, 1000 km", "sphere2vec-dfs", {"num_scales": 8, "finest_km": 1000}),
     *_by_wavelength("space2vec-grid", **_PLANE),
-    Candidate("space2vec-grid, 1000 km, seamless", "space2vec-grid", {**_PLANE, "finest_km": 1000, "seamless": True}),
+    *_seamless("space2vec-grid", max_radius=60.0),
     Candidate("space2vec-theory, 1000 km", "space2vec-theory", {**_PLANE, "finest_km": 1000}),
     Candidate("nerf, 5 scales", "nerf", {"num_scales": 5}),
     Candidate("nerf, 7 scales", "nerf", {"num_scales": 7}),

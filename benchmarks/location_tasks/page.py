@@ -56,7 +56,8 @@ def _write_summary(made: Report, found: Results, summary: dict[str, list[Row]]) 
         "Score: mean over the tasks of R² and accuracy; ± is the standard deviation over the seeds, which change "
         "places, splits, initial weights, batches and what an encoder draws. Less the best: the difference to the "
         "encoder with the highest score on that split, paired by seed. Rank: among the encoders, mean over tasks and "
-        "seeds; 1 is the best. Seconds: of the processor, for one network, with position features and prediction.\n\n"
+        "seeds; 1 is the best; controls have none. Seconds: of the processor, for one network, with position features and "
+        "prediction.\n\n"
         f"![Mean score of every encoder on both splits]({made.name}.png)"
     )
     made.table("Summary", ("encoder", *heads, "seconds"), rows, note=note)
@@ -95,6 +96,7 @@ def _write_candidates(made: Report, found: Results) -> None:
     note = (
         "Options are round numbers, not tuned. Each encoder's learning rate is the one of "
         f"{', '.join(f'{rate:g}' for rate in found.protocol.learning_rates)} with the highest accuracy on the "
-        f"validation places of another draw (seed {tuning.SEED}, {tuning.TASK})."
+        f"validation places of another draw (seed {tuning.SEED}, {tuning.TASK}); where that is the lowest or "
+        "highest, one beyond might serve better."
     )
     made.table("Encoders", heads, rows, note=note)
