@@ -56,7 +56,7 @@ def _write_summary(made: Report, found: Results, summary: dict[str, list[Row]]) 
         "Score: mean over the tasks of R² and accuracy; ± is the standard deviation over the seeds, which change "
         "places, splits, initial weights, batches and what an encoder draws. Less the best: the difference to the "
         "encoder with the highest score on that split, paired by seed. Rank: among the encoders, mean over tasks and "
-        "seeds; 1 is the best; controls have none. Seconds: of the processor, for one network, with position features and "
+        "seeds; 1 is the best; controls have none. Seconds: of the processor, for one network, with features and "
         "prediction.\n\n"
         f"![Mean score of every encoder on both splits]({made.name}.png)"
     )
