@@ -42,13 +42,13 @@ model.eval()
 # %%
 # The last 1,000 patches were not trained on. Each is looked for among the 1,000 places:
 
+places = lonlat[4000:]
 with torch.no_grad():
-    by_image, by_place = model.embed_image(images[4000:]), model.embed_location(lonlat[4000:])
-found = geolocate(by_image, by_place)
-for km, share in within_km(lonlat[4000:][found], lonlat[4000:], km=(750, 2500)).items():
-    print(
-        f"within {km:,.0f} km: {share:.0%}, by chance {within_km(lonlat[4000:].flip(0), lonlat[4000:], km=(km,))[km]:.0%}"
-    )
+    by_image, by_place = model.embed_image(images[4000:]), model.embed_location(places)
+found = places[geolocate(by_image, by_place)]
+for km in (750, 2500):
+    share, chance = (within_km(guess, places, km=(km,))[km] for guess in (found, places.flip(0)))
+    print(f"within {km:,d} km: {share:.0%}, another place than its own: {chance:.0%}")
 
 # %%
 # Maps of the cosine between four of these patches and all places; the star is where the patch was taken. A desert is

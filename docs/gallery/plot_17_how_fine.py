@@ -31,9 +31,8 @@ for labels, colour in zip((150, 600, 2400), ("#0b5fa5", "#5aae61", "#c2540a"), s
     best = int(np.argmin(errors))
     axes.plot(degrees, errors, "o-", color=colour, label=f"{labels:,} labels: best (star) at {degrees[best]} degrees")
     axes.plot(degrees[best], errors[best], "*", markersize=16, color=colour, markeredgecolor="black")
-    print(
-        f"{labels:5,d} labels: {errors[best]:.1f} °C with {degrees[best]} degrees, {errors[-1]:.1f} °C with {degrees[-1]}"
-    )
+    print(f"{labels:5,d} labels: {errors[best]:.1f} °C with {degrees[best]} degrees,", end=" ")
+    print(f"{errors[-1]:.1f} °C with {degrees[-1]}")
 axes.set(xlabel="degrees of spherical harmonics", ylabel="error at 2,000 other places, °C", ylim=(0, 12))
 axes.set_title("More labels pay for a finer encoder")
 axes.legend()
