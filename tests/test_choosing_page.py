@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.append(str(ROOT))  # scripts and benchmarks are not installed
+sys.path.append(str(Path(__file__).resolve().parent.parent))  # scripts and benchmarks are not installed
 
 import locenc
 from scripts import make_choosing_docs
 
-TEXT = (ROOT / "docs" / "choosing.md").read_text(encoding="utf-8")
+TEXT = make_choosing_docs.PAGE.read_text(encoding="utf-8")
 
 
 def test_tables_are_those_of_the_benchmark():
