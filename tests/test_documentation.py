@@ -10,6 +10,7 @@ import io
 import pkgutil
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import command_lines
@@ -159,6 +160,20 @@ def test_every_benchmark_page_is_in_the_index() -> None:
         made = re.search(r"Made by (`[^`]+`)", pages.read(page))
         assert made is not None, page
         assert made[1] in row, f"{page} is made by {made[1]}: {row}"
+
+
+def test_supported_versions_are_those_of_the_package() -> None:
+    project = tomllib.loads((pages.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    lowest = dict(re.findall(r"^(\w+)>=([\d.]+)", "\n".join(project["dependencies"]), flags=re.MULTILINE))
+    lowest["Python"] = project["requires-python"].removeprefix(">=")
+    text = pages.read("docs/security.md")
+    for name in ("Python", "torch", "numpy", "numba"):
+        stated = re.search(rf"^\| {name} \| ([\d.]+)", text, flags=re.MULTILINE)
+        assert stated is not None
+        assert stated[1].removesuffix(".0") == lowest[name].removesuffix(".0")
+    pinned = re.search(r"^torch==([\d.]+)", (pages.ROOT / "constraints.txt").read_text(), flags=re.MULTILINE)
+    assert pinned is not None
+    assert f"every change: {pinned[1]}" in text
 
 
 @pytest.mark.parametrize("package", [locenc, locenc_csp])
