@@ -1,8 +1,10 @@
 """metrics.jsonl: what a training logs, a line of numbers each."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +43,13 @@ class MetricsLog:
         return round(steps * batch_size / max(seconds, 1e-9), 1)
 
     def write(self, step: int, **values: float) -> None:
-        """Append a line."""
+        """Append a line, all of it or nothing."""
         if self.path is not None:
+            size = self.path.stat().st_size if self.path.exists() else 0
             try:
                 with self.path.open("a", encoding="utf-8") as file:
                     file.write(json.dumps({"step": step, **values}) + "\n")
             except OSError as error:
+                with suppress(OSError):
+                    os.truncate(self.path, size)
                 raise explained(error, self.path, "The last checkpoint is whole") from error

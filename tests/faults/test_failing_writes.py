@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -65,3 +66,24 @@ def test_at_each_write(name: str, fault: str, tmp_path: Path, monkeypatch: pytes
             assert broken(out) == [], first
         job(given, out)
         assert (differences(whole, contents(out)), left_over(out)) == ([], {}), first
+
+
+@pytest.mark.parametrize("size", [1, 300, 3000, 5000])
+@pytest.mark.parametrize("name", JOBS)
+def test_in_the_middle_of_a_write(
+    name: str, size: int, tmp_path: Path, file_size_limit: Callable[[int], AbstractContextManager[None]]
+) -> None:
+    """Files cannot grow beyond a size: the system takes a part of what is written, and refuses the rest."""
+    job, given, out = JOBS[name], tmp_path / "given", tmp_path / "out"
+    prepare(given)
+    job(given, out)
+    whole = contents(out)
+    shutil.rmtree(out)
+    with (
+        pytest.raises(OSError, match=rf"cannot write {out}.*: File too large\..*then run again"),
+        file_size_limit(size),
+    ):
+        job(given, out)
+    assert broken(out) == []
+    job(given, out)
+    assert (differences(whole, contents(out)), left_over(out)) == ([], {})
