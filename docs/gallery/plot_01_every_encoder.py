@@ -8,17 +8,29 @@ starts from here: it generalises to what is yellow, and has to work to tell it a
 """
 
 import numpy as np
+import torch
 
 import locenc
 
 PARIS = (2.35, 48.86)
 # The defaults resolve tens of kilometres, too fine for a map of the globe: here the finest wave has 2,000 km.
 OPTIONS = {"nerf": {"num_scales": 5}, "spherical-harmonics": {"num_degrees": 20}}
-OPTIONS |= {name: {"num_scales": 8, "finest_km": 2000} for name in locenc.list_encoders() if "2vec" in name}
+OPTIONS |= {
+    name: {"num_scales": 8, "finest_km": 2000}
+    for name in locenc.list_encoders()
+    if "2vec" in name
+}
 
-encoders = {name: locenc.position_encoder(name, **OPTIONS.get(name, {})).eval() for name in locenc.list_encoders()}
+torch.manual_seed(0)  # some begin with random numbers
+encoders = {
+    name: locenc.position_encoder(name, **OPTIONS.get(name, {})).eval()
+    for name in locenc.list_encoders()
+}
 figure = locenc.maps.similarity(
-    {f"{name}: {encoder.out_dim:,} features": encoder for name, encoder in encoders.items()},
+    {
+        f"{name}: {encoder.out_dim:,} features": encoder
+        for name, encoder in encoders.items()
+    },
     PARIS,
     name="Paris",
     over="globe",
@@ -42,4 +54,6 @@ print(f"{'':20s}" + "".join(f"{km:8,d} km" for km in kilometres))
 for name, encoder in encoders.items():
     features = locenc.embed(places, encoder)
     features /= np.linalg.norm(features, axis=1, keepdims=True)
-    print(f"{name:20s}" + "".join(f"{cosine:11.3f}" for cosine in features[1:] @ features[0]))
+    print(
+        f"{name:20s}" + "".join(f"{cosine:11.3f}" for cosine in features[1:] @ features[0])
+    )

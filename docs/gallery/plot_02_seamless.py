@@ -19,7 +19,9 @@ encoders = {
     )
     for seamless in (False, True)
 }
-figure = locenc.maps.similarity(encoders, FIJI, name="Fiji", over="globe", crs="+proj=eqearth +lon_0=180", pixels=480)
+figure = locenc.maps.similarity(
+    encoders, FIJI, name="Fiji", over="globe", crs="+proj=eqearth +lon_0=180", pixels=480
+)
 
 # %%
 # Features across the line, at Fiji's latitude; of each encoder the four that jump most. As published they break off and
@@ -36,6 +38,8 @@ for panel, (name, encoder) in zip(panels, encoders.items(), strict=True):
         panel.set_prop_cycle(None)
         panel.plot(lon[side], features[side][:, np.argsort(-jumps)[:4]], linewidth=1.5)
     panel.axvline(180, color="0.4", linestyle=":")
-    panel.set(title=f"{name}: largest jump {jumps.max():.2f}", xlabel="degrees east of Greenwich")
+    panel.set(
+        title=f"{name}: largest jump {jumps.max():.2f}", xlabel="degrees east of Greenwich"
+    )
 panels[0].set_ylabel("feature")
 plt.show()

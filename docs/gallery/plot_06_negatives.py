@@ -16,7 +16,8 @@ from locenc_csp.datasets.land import land_places
 
 PARIS = torch.tensor([[2.35, 48.86]], dtype=torch.float64)  # the pair's own place
 lonlat, cover, _ = land_places(60_000, seed=0)
-towns = lonlat[cover == locenc.data.LAND_COVER_CLASSES.index("urban")]  # a data set, crowded as photographs are
+# A data set, crowded as photographs are: places in towns.
+towns = lonlat[cover == locenc.data.LAND_COVER_CLASSES.index("urban")]
 samplers = {
     "sphere: uniform by area": negatives.sphere(),
     "box: uniform in degrees": negatives.box(),

@@ -27,7 +27,9 @@ species = np.array(locenc.data.LAND_COVER_CLASSES)[cover]
 role = np.repeat(["train", "val", "test"], [1000, 500, 4500])
 folder = Path(tempfile.mkdtemp())
 ids = [f"record-{number}" for number in range(len(lonlat))]
-write_table(PlaceTable(ids, lonlat, {"species": species, "split": role}), folder / "records.parquet")
+write_table(
+    PlaceTable(ids, lonlat, {"species": species, "split": role}), folder / "records.parquet"
+)
 
 finetune(
     Finetune(
@@ -37,7 +39,11 @@ finetune(
         head="presence",
         negatives="land",
         modes=("full",),
-        encoder=Encoder("sphere2vec-sphereC+", dim=64, options={"num_scales": 12, "finest_km": 1000, "seamless": True}),
+        encoder=Encoder(
+            "sphere2vec-sphereC+",
+            dim=64,
+            options={"num_scales": 12, "finest_km": 1000, "seamless": True},
+        ),
         steps=400,
         device="cpu",
     ),
@@ -57,7 +63,9 @@ auc = roc_auc_score(species[test] == SPECIES, score)
 print(f"{len(records)} records of {SPECIES}; AUC {auc:.3f} on {test.sum():,} other places")
 
 WORLD = (-180, -60, 180, 85)
-figure, panels = plt.subplot_mosaic("RT;LL", figsize=(9, 7.4), height_ratios=[1, 1.9], layout="constrained")
+figure, panels = plt.subplot_mosaic(
+    "RT;LL", figsize=(9, 7.4), height_ratios=[1, 1.9], layout="constrained"
+)
 locenc.maps.points(records, color="#d4006a", size=8, bounds="globe", ax=panels["R"])
 code = locenc.data.LAND_COVER_CLASSES.index(SPECIES)
 locenc.maps.values(
@@ -67,7 +75,13 @@ locenc.maps.values(
     ax=panels["T"],
 )
 locenc.maps.probability(
-    encoder, head, label=SPECIES, classes=result["classes"], bounds=WORLD, pixels=700, ax=panels["L"]
+    encoder,
+    head,
+    label=SPECIES,
+    classes=result["classes"],
+    bounds=WORLD,
+    pixels=700,
+    ax=panels["L"],
 )
 panels["R"].set_title(f"{len(records)} records", loc="left")
 panels["T"].set_title("MODIS land cover: the true range", loc="left")

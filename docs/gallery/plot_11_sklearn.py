@@ -21,26 +21,38 @@ from locenc_csp.datasets.sources import KOEPPEN_ZONES
 from locenc_csp.datasets.splits import equal_area_blocks
 
 lonlat, _, zone = land_places(2500, seed=0)
-climate = np.array([name[0] for name in KOEPPEN_ZONES])[zone - 1]  # A tropical, B dry, C temperate, D snow, E polar
+# A tropical, B dry, C temperate, D snow, E polar
+climate = np.array([name[0] for name in KOEPPEN_ZONES])[zone - 1]
 blocks = equal_area_blocks(lonlat)  # of about 10 by 10 degrees
 
-harmonics = {f"spherical harmonics, {degrees} degrees": {"num_degrees": degrees} for degrees in (3, 6, 12, 24)}
+harmonics = {
+    f"spherical harmonics, {degrees} degrees": {"num_degrees": degrees}
+    for degrees in (3, 6, 12, 24)
+}
 models = {
     name: make_pipeline(
-        locenc.LocationTransformer("spherical-harmonics", options=options), LogisticRegression(max_iter=2000)
+        locenc.LocationTransformer("spherical-harmonics", options=options),
+        LogisticRegression(max_iter=2000),
     )
     for name, options in harmonics.items()
 }
-fine = locenc.LocationTransformer("sphere2vec-sphereC+", options={"num_scales": 16, "finest_km": 500})
-models["sphere2vec-sphereC+, 500 km"] = make_pipeline(fine, LogisticRegression(max_iter=2000))
-models["nearest place (xyz)"] = make_pipeline(locenc.LocationTransformer("xyz"), KNeighborsClassifier(1))
+fine = locenc.LocationTransformer(
+    "sphere2vec-sphereC+", options={"num_scales": 16, "finest_km": 500}
+)
+models["sphere2vec-sphereC+, 500 km"] = make_pipeline(
+    fine, LogisticRegression(max_iter=2000)
+)
+models["nearest place (xyz)"] = make_pipeline(
+    locenc.LocationTransformer("xyz"), KNeighborsClassifier(1)
+)
 
-random, whole = KFold(5, shuffle=True, random_state=0), GroupKFold(5, shuffle=True, random_state=0)
+random = KFold(5, shuffle=True, random_state=0)
+whole = GroupKFold(5, shuffle=True, random_state=0)
 figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
 for row, (name, model) in enumerate(models.items()):
     at_random = cross_val_score(model, lonlat, climate, cv=random)
     by_block = cross_val_score(model, lonlat, climate, cv=whole, groups=blocks)
-    print(f"{name:32s} random {at_random.mean():.1%}, blocks {by_block.mean():.1%} ± {by_block.std():.1%}")
+    print(f"{name:32s} random {at_random.mean():.1%}, blocks {by_block.mean():.1%}")
     axes.plot([by_block.mean(), at_random.mean()], [row, row], color="0.6", zorder=0)
     axes.errorbar(at_random.mean(), row, xerr=at_random.std(), fmt="o", color="#c2540a")
     axes.errorbar(by_block.mean(), row, xerr=by_block.std(), fmt="s", color="#0b5fa5")

@@ -16,13 +16,17 @@ from locenc_csp.datasets.land import land_places
 
 dask.config.set(scheduler="synchronous")  # one thread here; the same code runs on a cluster
 lonlat = land_places(60_000, seed=0).lonlat
-places = geopandas.GeoDataFrame(geometry=geopandas.points_from_xy(*lonlat.T), crs="EPSG:4326")
-partitions = dask_geopandas.from_geopandas(places, npartitions=12)  # or dask_geopandas.read_parquet
+places = geopandas.GeoDataFrame(
+    geometry=geopandas.points_from_xy(*lonlat.T), crs="EPSG:4326"
+)
+partitions = dask_geopandas.from_geopandas(places, npartitions=12)  # or read_parquet
 
 encoder = locenc.position_encoder("spherical-harmonics", num_degrees=10)
 vectors = locenc.embed(partitions, encoder)
 print(vectors)
-print(f"{vectors.npartitions} partitions, {len(vectors.__dask_graph__())} tasks; nothing has been computed")
+print(
+    f"{vectors.npartitions} partitions, {len(vectors.__dask_graph__())} tasks, nothing computed"
+)
 
 # %%
 # What comes after stays lazy, too: here the cosine to Nairobi. One call computes it, partition after partition; only
@@ -31,8 +35,10 @@ print(f"{vectors.npartitions} partitions, {len(vectors.__dask_graph__())} tasks;
 nairobi = locenc.embed([(36.8, -1.3)], encoder)[0]
 lazy = vectors @ nairobi / np.linalg.norm(nairobi) / np.sqrt((vectors**2).sum(axis=1))
 cosine = lazy.compute()
-print(f"{cosine.shape[0]:,} cosines; the vectors are those of one process, to the last bit:", end=" ")
-print(np.array_equal(vectors.compute(), locenc.embed(places, encoder)))
+same = np.array_equal(vectors.compute(), locenc.embed(places, encoder))
+print(
+    f"{len(cosine):,} cosines; vectors equal to those of one process, to the last bit: {same}"
+)
 
 figure = locenc.maps.points(
     places,

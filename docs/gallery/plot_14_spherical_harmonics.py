@@ -12,7 +12,8 @@ import torch
 import locenc
 from locenc_csp.negatives import sphere
 
-places = sphere()(torch.zeros(1, 2), 16_000, torch.Generator().manual_seed(0))  # uniform by area
+generator = torch.Generator().manual_seed(0)
+places = sphere()(torch.zeros(1, 2), 16_000, generator)  # uniform by area
 land = locenc.data.sample_raster(locenc.data.land_mask(), places).astype(float)
 fit, test = slice(0, 12_000), slice(12_000, None)
 
@@ -22,9 +23,11 @@ for degrees in (3, 6, 12, 24):
     features = locenc.embed(places, encoder).astype(np.float64)
     weights = np.linalg.lstsq(features[fit], land[fit])[0]
     right = np.mean((features[test] @ weights > 0.5) == (land[test] > 0.5))
-    print(f"{degrees:2d} degrees, {degrees**2:3d} features: land or sea right at {right:.1%} of other places")
+    print(f"{degrees:2d} degrees: land or sea right at {right:.1%} of 4,000 other places")
     name = f"{degrees} degrees, {degrees**2} features: waves of {40_000 / (degrees - 1):,.0f} km"
-    maps[name] = lambda lonlat, encoder=encoder, weights=weights: locenc.embed(lonlat, encoder) @ weights
+    maps[name] = lambda lonlat, encoder=encoder, weights=weights: (
+        locenc.embed(lonlat, encoder) @ weights
+    )
 
 figure = locenc.maps.values(
     maps,

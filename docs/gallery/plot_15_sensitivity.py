@@ -16,10 +16,14 @@ from locenc_csp.datasets.sources import KOEPPEN_ZONES
 
 torch.manual_seed(0)
 lonlat, _, zone = land_places(20_000, seed=0)
-classes, code = np.unique(np.array([name[0] for name in KOEPPEN_ZONES])[zone - 1], return_inverse=True)
+classes, code = np.unique(
+    np.array([name[0] for name in KOEPPEN_ZONES])[zone - 1], return_inverse=True
+)
 places, codes = torch.from_numpy(lonlat), torch.from_numpy(code)
 
-encoder = locenc.Sphere2Vec("sphereC+", dim=64, num_scales=12, finest_km=1500, seamless=True)
+encoder = locenc.Sphere2Vec(
+    "sphereC+", dim=64, num_scales=12, finest_km=1500, seamless=True
+)
 head = SoftmaxHead(encoder.dim, len(classes))
 optimizer = torch.optim.AdamW([*encoder.parameters(), *head.parameters()])
 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=400)
@@ -37,9 +41,16 @@ def moved(lonlat):
     """Probability that moves between classes, at most, per 100 km: (N, 2) degrees to (N,)."""
     lonlat = torch.as_tensor(lonlat, dtype=torch.float64).requires_grad_()
     probabilities = head.probabilities(encoder(lonlat))
-    slopes = torch.stack([torch.autograd.grad(each.sum(), lonlat, retain_graph=True)[0] for each in probabilities.T])
-    east = slopes[:, :, 0] / lonlat.detach()[:, 1].deg2rad().cos()  # per degree of the equator's length
-    return 100 / locenc.coords.KM_PER_DEGREE * torch.hypot(east, slopes[:, :, 1]).sum(0).numpy() / 2
+    slopes = [
+        torch.autograd.grad(each.sum(), lonlat, retain_graph=True)[0]
+        for each in probabilities.T
+    ]
+    east, north = torch.stack(slopes).unbind(-1)  # of each class, per degree
+    east = (
+        east / lonlat.detach()[:, 1].deg2rad().cos()
+    )  # a degree of longitude is shorter there
+    per_km = torch.hypot(east, north) / locenc.coords.KM_PER_DEGREE
+    return 100 * per_km.sum(0).numpy() / 2  # what some classes win, others lose
 
 
 # %%
@@ -47,9 +58,11 @@ def moved(lonlat):
 
 dakar = torch.tensor([-17.4, 14.7], dtype=torch.float64)
 angle = torch.arange(8) * torch.pi / 4
-step = torch.stack([angle.sin() / dakar[1].deg2rad().cos(), angle.cos()], 1) / locenc.coords.KM_PER_DEGREE
+step = torch.stack([angle.sin() / dakar[1].deg2rad().cos(), angle.cos()], 1)
+step = step / locenc.coords.KM_PER_DEGREE
 with torch.no_grad():
-    here, there = head.probabilities(encoder(dakar[None])), head.probabilities(encoder(dakar + step))
+    here = head.probabilities(encoder(dakar[None]))
+    there = head.probabilities(encoder(dakar + step))
 print(f"steps of 1 km: up to {100 * (there - here).abs().sum(1).max() / 2:.3f} per 100 km")
 print(f"by gradients: at most {moved(dakar[None])[0]:.3f}")
 
@@ -57,9 +70,8 @@ print(f"by gradients: at most {moved(dakar[None])[0]:.3f}")
 # The map finds the borders of the climate zones, and shows how sharp the model takes them to be.
 
 share = moved(lonlat[:5000])
-print(
-    f"per 100 km, the median place moves {np.median(share):.1%}, one in ten moves {np.quantile(share, 0.9):.0%} or more"
-)
+print(f"per 100 km, {np.median(share):.1%} moves at the median place", end=", ")
+print(f"{np.quantile(share, 0.9):.0%} or more at one place in ten")
 figure = locenc.maps.values(
     moved,
     label="probability that moves between classes, per 100 km",

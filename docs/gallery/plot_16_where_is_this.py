@@ -20,13 +20,17 @@ from locenc_csp.random_conv import RandomConvFeatures
 
 torch.manual_seed(0)
 data = build(tempfile.mkdtemp(), num_points=5000)
-network = RandomConvFeatures.fit(data.patches, num_filters=48)  # frozen: filters cut out of the patches
-images = torch.cat([network(torch.tensor(data.patches[start : start + 500])) for start in range(0, 5000, 500)])
+patches = torch.tensor(data.patches)
+network = RandomConvFeatures.fit(
+    data.patches, num_filters=48
+)  # filters cut out of the patches
+images = torch.cat([network(part) for part in patches.split(500)])
 images = (images - images.mean(0)) / images.std(0)
 lonlat = torch.from_numpy(data.table.lonlat)
 
 encoder = locenc.Sphere2Vec("sphereC+", dim=64, num_scales=8, finest_km=2500, seamless=True)
-model = DualEncoder(encoder, torch.nn.Sequential(torch.nn.Linear(96, 256), torch.nn.GELU(), torch.nn.Linear(256, 64)))
+layers = torch.nn.Linear(96, 256), torch.nn.GELU(), torch.nn.Linear(256, 64)
+model = DualEncoder(encoder, torch.nn.Sequential(*layers))
 objective = Objective("NCE-B", temperature=0.1)
 optimizer = torch.optim.AdamW(model.parameters())
 schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=400)
@@ -47,7 +51,9 @@ with torch.no_grad():
     by_image, by_place = model.embed_image(images[4000:]), model.embed_location(places)
 found = places[geolocate(by_image, by_place)]
 for km in (750, 2500):
-    share, chance = (within_km(guess, places, km=(km,))[km] for guess in (found, places.flip(0)))
+    share, chance = (
+        within_km(guess, places, km=(km,))[km] for guess in (found, places.flip(0))
+    )
     print(f"within {km:,d} km: {share:.0%}, another place than its own: {chance:.0%}")
 
 # %%
@@ -68,7 +74,10 @@ def cosine(query, places):
 
 queries = normalize(by_image).numpy()
 figure = locenc.maps.values(
-    {name: lambda places, row=row: cosine(queries[row], places) for name, row in shown.items()},
+    {
+        name: lambda places, row=row: cosine(queries[row], places)
+        for name, row in shown.items()
+    },
     label="cosine of image and place",
     title="Where was this patch taken?",
     cmap="cividis",
@@ -76,6 +85,8 @@ figure = locenc.maps.values(
     pixels=400,
 )
 for axes, row in zip(figure.axes, shown.values(), strict=False):
-    axes.inset_axes((0, 0.02, 0.25, 0.46), xticks=[], yticks=[]).imshow(data.patches[4000 + row])
+    axes.inset_axes((0, 0.02, 0.25, 0.46), xticks=[], yticks=[]).imshow(
+        data.patches[4000 + row]
+    )
     x, y = locenc.coords.equal_earth(lonlat[4000 + row]).tolist()
     axes.plot(x, y, "*", markersize=13, color="#d4006a", markeredgecolor="white", zorder=9)
