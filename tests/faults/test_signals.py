@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from small_jobs import JOBS, prepare
 
+import locenc
 from locenc._signals import Terminated, terminable
 from locenc.parquet import source
 from scripts.faults.files import broken, contents, differences, left_over
@@ -23,7 +24,6 @@ sys.path[:0] = [sys.argv[1]]
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 import torch
 torch.set_num_threads(1)
-import small_jobs
 from locenc.parquet import source
 name, given, out = sys.argv[2], Path(sys.argv[3]), Path(sys.argv[4])
 source.MOST, sync, slow = 512, os.fsync, iter([0, 0, 5])
@@ -38,6 +38,7 @@ if name == "embed_parquet":
     from locenc.cli import main
     arguments = ["embed", given / "in.parquet", out / "out.parquet", "--encoder", given / "encoder", "--overwrite"]
     sys.exit(main([str(one) for one in arguments]))
+import small_jobs
 from locenc_csp import cli
 cli._RUN[cli.Pretrain] = lambda recipe: small_jobs.run_pretrain(given, out)
 sys.exit(cli.main(["pretrain", "--table", "t", "--features", "f", "--out", "o"]))
@@ -62,7 +63,7 @@ def test_in_the_middle(
     whole = contents(out)
     out.rename(tmp_path / "undisturbed")
     command = [sys.executable, "-c", CODE, str(TESTS), name, str(given), str(out)]
-    environment = {**os.environ, "PYTHONPATH": str(TESTS.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(locenc.__file__).parent.parent)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen(command, env=environment, **pipes) as process:
         for _ in range(3):

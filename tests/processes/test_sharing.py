@@ -43,7 +43,7 @@ def run(code: str, folder: Path, *arguments: str) -> str:
 @pytest.mark.parametrize("name", ENCODERS)
 def test_eight_threads_share_one_encoder(name: str, backend: str) -> None:
     encoder = locenc.create(name, dim=16, **ENCODERS[name]).eval()
-    lonlat, together = globe(3000), threading.Barrier(8)
+    lonlat, together = globe(1000), threading.Barrier(8)
 
     def features() -> Tensor:
         with torch.no_grad(), locenc.backend(backend):
@@ -114,8 +114,8 @@ if __name__ == "__main__":
     expected = [vectors[index] for index in range(4)]
     for method in sys.argv[1:]:
         loader = DataLoader(
-            vectors, batch_size=None, num_workers=2, multiprocessing_context=method, persistent_workers=True,
-            collate_fn=None,
+            vectors, batch_size=None, multiprocessing_context=method, persistent_workers=True,
+            collate_fn=None, num_workers=2 if method == "fork" else 1,
         )
         for _ in range(2):
             for (embedded, called, process), (first, second, own) in zip(loader, expected):
@@ -145,30 +145,31 @@ def spent():
         found[task] = int(user) + int(system)
     return found
 
-threads = int(sys.argv[1])
-torch.set_num_threads(threads)
 encoder = locenc.create("sphere2vec-sphereC", dim=64, num_scales=32, network="residual").eval()
 lonlat = np.random.default_rng(0).uniform(-90, 90, (100_000, 2))
 points = torch.from_numpy(lonlat)
-for call in (
-    lambda: encoder.position(points),
-    lambda: locenc.embed(lonlat, encoder),
-    lambda: encoder(points[:20_000]).square().mean().backward(),
-):
-    call()  # compiles
-    before = spent()
-    while sum(spent().values()) - sum(before.values()) < 60:  # ticks of a hundredth of a second
-        call()
-    used = sorted((count - before.get(task, 0) for task, count in spent().items()), reverse=True)
-    print(sum(used[1:threads]), sum(used[threads:]))
+for threads in (1, 3):
+    torch.set_num_threads(threads)
+    for call in (
+        lambda: encoder.position(points),
+        lambda: locenc.embed(lonlat, encoder),
+        lambda: encoder(points[:20_000]).square().mean().backward(),
+    ):
+        call()  # compiles
+        before = spent()
+        while sum(spent().values()) - sum(before.values()) < 50:  # ticks of a hundredth of a second
+            call()
+        used = sorted((count - before.get(task, 0) for task, count in spent().items()), reverse=True)
+        print(threads, sum(used[1:threads]), sum(used[threads:]))
 """
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="counts threads as Linux shows them")
-@pytest.mark.parametrize("threads", [1, 3])
-def test_no_more_threads_are_busy_than_torch_may_use(threads: int, tmp_path: Path) -> None:
-    """Processor time of each thread, in ticks: of 60, beyond the first and beyond as many as there may be."""
-    for line in run(BUSY, tmp_path, str(threads)).splitlines():
-        helping, beyond = map(int, line.split())
-        assert (helping > 10) == (threads > 1), line
-        assert beyond < 6, line
+def test_no_more_threads_are_busy_than_torch_may_use(tmp_path: Path) -> None:
+    """Processor time of each thread, in ticks: of 50, beyond the first and beyond as many as there may be."""
+    lines = run(BUSY, tmp_path).splitlines()
+    assert len(lines) == 6
+    for line in lines:
+        threads, helping, beyond = map(int, line.split())
+        assert (helping >= 8) == (threads > 1), line
+        assert beyond < 5, line
