@@ -46,9 +46,7 @@ def moved(lonlat):
         for each in probabilities.T
     ]
     east, north = torch.stack(slopes).unbind(-1)  # of each class, per degree
-    east = (
-        east / lonlat.detach()[:, 1].deg2rad().cos()
-    )  # a degree of longitude is shorter there
+    east /= lonlat.detach()[:, 1].deg2rad().cos()  # a degree of longitude is shorter there
     per_km = torch.hypot(east, north) / locenc.coords.KM_PER_DEGREE
     return 100 * per_km.sum(0).numpy() / 2  # what some classes win, others lose
 

