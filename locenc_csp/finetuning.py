@@ -68,12 +68,11 @@ def finetune(recipe: Finetune, *, progress: bool = True) -> dict[str, Any]:
     """
     identity = _identity(recipe)
     with only_one(recipe.out, "fine-tuning"):
-        if (finished := _finished(recipe.out, identity)) is not None:
-            return finished
-        result = _run(recipe, identity, progress)
-        content = {**identity, **result, "versions": versions()}
-        write_text(recipe.out / RESULT, json.dumps(content, indent=2) + "\n")
-        forget_checkpoints(recipe.out)
+        content = _finished(recipe.out, identity)
+        if content is None:
+            content = {**identity, **_run(recipe, identity, progress), "versions": versions()}
+            write_text(recipe.out / RESULT, json.dumps(content, indent=2) + "\n")
+        forget_checkpoints(recipe.out)  # of a run that was killed here, too
         return content
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from locenc._files import only_one
+from locenc_csp import finetuning
 from locenc_csp.baselines import baselines
 from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.datasets.table_files import write_table
@@ -38,6 +39,18 @@ def test_it_learns_the_labels(small: object, head: str) -> None:
     assert report["scores"]["product"]["count"] == report["scores"]["image"]["count"] == 40
     assert report["scores"]["location"]["top1"] > 0.8
     assert json.loads((job.out / "scores.json").read_text()) == report
+
+
+def test_a_run_that_was_killed_behind_its_result_leaves_no_checkpoint(
+    small: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = recipe(small, modes=("full",), steps=4)
+    with monkeypatch.context() as patch:
+        patch.setattr(finetuning, "forget_checkpoints", lambda folder: None)  # as if killed before
+        result = finetune(job, progress=False)
+    assert list(job.out.glob("candidates/*/checkpoint.pt"))
+    assert finetune(job, progress=False) == result
+    assert not list(job.out.glob("candidates/*/checkpoint.pt"))
 
 
 def test_the_scores_are_those_of_the_saved_model(small: object) -> None:
