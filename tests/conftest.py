@@ -12,9 +12,16 @@ import pytest
 import torch
 from hypothesis import settings
 
+import locenc
+
 # The same examples in each run, so that a test fails by what was changed; other ones: HYPOTHESIS_PROFILE=default.
 settings.register_profile("same", derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def pytest_report_header() -> str:
+    """Which locenc is tested: that of site-packages in CI."""
+    return f"locenc from {Path(locenc.__file__).parent}"
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,6 @@ import locenc
 from locenc.kernels.choice import missing
 from locenc.tiled import TILE
 
-ROOT = Path(__file__).resolve().parent.parent
 MANY = 2 * TILE + 300
 WIDE = {"hidden_dim": 96}  # wide enough for several ways to multiply matrices
 NETWORK = {
@@ -297,5 +296,5 @@ before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 result = locenc.embed(lonlat, encoder)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before - result.nbytes / 1024)
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(result.stdout) < 16 * 1024  # the coordinates, in float64, are 5 MB

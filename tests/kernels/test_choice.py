@@ -12,7 +12,7 @@ import torch
 import locenc
 from locenc.kernels.choice import missing
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+PACKAGES = Path(locenc.__file__).resolve().parent.parent  # this locenc, installed or not
 needs_numba = pytest.mark.skipif(missing("numba") is not None, reason=str(missing("numba")))
 needs_x86 = pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names of x86 processors")
 
@@ -32,7 +32,7 @@ def run(code: str, *, check: bool = True, **environment: str) -> str:
     """What a new process prints, errors included."""
     result = subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": str(PACKAGES), **environment},
         capture_output=True,
         text=True,
         timeout=300,
@@ -91,7 +91,7 @@ def test_the_repr_tells_what_runs() -> None:
 
 def test_no_numba(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['numba'] = None\n")
-    line = cpu_line(run(FEATURES, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}"))
+    line = cpu_line(run(FEATURES, PYTHONPATH=f"{tmp_path}{os.pathsep}{PACKAGES}"))
     assert line.startswith("CPU: the reference, plain torch, because numba cannot be imported")
 
 
@@ -99,7 +99,7 @@ def test_no_numba(tmp_path: Path) -> None:
 def test_numba_that_fails_to_import(tmp_path: Path, error: str) -> None:
     (tmp_path / "numba").mkdir()
     (tmp_path / "numba" / "__init__.py").write_text(f"raise {error}\n")
-    path = f"{tmp_path}{os.pathsep}{ROOT}"
+    path = f"{tmp_path}{os.pathsep}{PACKAGES}"
     line = cpu_line(run(FEATURES, PYTHONPATH=path))
     assert line.startswith("CPU: the reference, plain torch, because numba ")
     assert error.split("'")[1] in line
