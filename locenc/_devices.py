@@ -28,6 +28,8 @@ def resolve(device: str | torch.device) -> torch.device:
         found = torch.device(device)
     except (RuntimeError, TypeError) as error:
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:0', got {device!r}") from error
+    if found.type == "meta":
+        raise ValueError("tensors on the device 'meta' hold no numbers: nothing can be computed there")
     if found.type == "mps":
         raise ValueError("mps has no float64, which coordinates need: use the CPU, and move embeddings there")
     if found.type != "cuda":

@@ -23,6 +23,24 @@ except ModuleNotFoundError:  # Windows: two processes in one folder go unnoticed
 MAX_JSON = 2**24
 
 
+def as_path(value: Any, name: str = "path") -> Path:
+    """A path.
+
+    Raises
+    ------
+    TypeError
+        For what is neither text nor a path.
+    ValueError
+        For an empty text, or one that no file system takes.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(f"{name} must be text or a path, got {type(value).__name__} {value!r:.60}")
+    text = os.fspath(value)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ValueError(f"{name} must name a file or folder, got {text!r:.60}")
+    return Path(text)
+
+
 def atomic_write(path: str | Path, write: Callable[[Path], None]) -> None:
     """Write a file beside its target, flush it to disk, then move it into place.
 

@@ -3,9 +3,10 @@
 import difflib
 import inspect
 import json
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, SupportsFloat, SupportsIndex
+from typing import Any, SupportsFloat, SupportsIndex, TypeGuard
 
 
 def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "") -> str:
@@ -15,6 +16,11 @@ def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "") ->
     guess = f" Did you mean {close[0]!r}?" if close else ""
     there = hint or f"There are: {', '.join(names)}." if names else "There are none."
     return f"unknown {kind} {name!r}.{guess} {there}"
+
+
+def among(value: object, known: Iterable[str]) -> TypeGuard[str]:
+    """Whether a value is one of some names; what is no text is none."""
+    return isinstance(value, str) and value in known
 
 
 def settings(owner: str, build: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,11 +49,14 @@ def check_count(name: str, value: Any, *, least: int = 1, most: int | None = Non
     ValueError
         For anything else; booleans are no counts.
     """
-    whole = not isinstance(value, bool) and isinstance(value, SupportsIndex)
-    if not whole or operator.index(value) < least or (most is not None and operator.index(value) > most):
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except (TypeError, ValueError):  # an array of one number has the method, too, but no index
+        number = None
+    if number is None or number < least or (most is not None and number > most):
         bound = f"of at least {least}" if most is None else f"from {least} to {most:,}"
-        raise ValueError(f"{name} must be a whole number {bound}, got {value!r}")
-    return operator.index(value)
+        raise ValueError(f"{name} must be a whole number {bound}, got {value!r:.80}")
+    return number
 
 
 def check_number(name: str, value: Any) -> float:
@@ -59,8 +68,13 @@ def check_number(name: str, value: Any) -> float:
         For anything else; text and booleans are no numbers.
     """
     if isinstance(value, (bool, str)) or not isinstance(value, (SupportsFloat, SupportsIndex)):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    return float(value)
+        raise TypeError(f"{name} must be a number, got {value!r:.80}")
+    try:
+        return float(value)
+    except (TypeError, ValueError, RuntimeError) as error:  # arrays and tensors of other than one
+        raise TypeError(f"{name} must be a number, got {value!r:.80}") from error
+    except OverflowError:
+        return math.inf if operator.index(value) > 0 else -math.inf  # type: ignore[arg-type]
 
 
 def check_dropout(value: Any) -> float:

@@ -56,6 +56,8 @@ def as_lonlat(data: Any) -> Tensor:
 
 def as_pairs(data: Any) -> Tensor:
     """Turn coordinates into a tensor of points as `as_lonlat` does, but look at no value: NaN passes."""
+    if isinstance(data, Tensor) and data.is_meta:
+        raise ValueError("coordinates on the device 'meta' hold no numbers")
     lonlat = data.detach().cpu() if isinstance(data, Tensor) else _from_array_like(data)
     check_form(lonlat)
     if lonlat.ndim > 2:
@@ -89,6 +91,8 @@ def check_form(lonlat: Tensor) -> None:
             f"coordinates must be float64 or float32, not {lonlat.dtype}: it has 3 digits or fewer, which moves places "
             "by kilometres; keep the coordinates in float64 and let the network run in half precision"
         )
+    if lonlat.layout is not torch.strided:
+        raise ValueError("coordinates must be a dense tensor, got a sparse one: lonlat.to_dense()")
     if lonlat.ndim == 0 or lonlat.shape[-1] != 2:
         raise ValueError(
             f"coordinates must have shape (..., 2), got {tuple(lonlat.shape)}. "
@@ -119,6 +123,8 @@ def check_values(lonlat: Tensor, index: Any = None) -> None:
 
     Names the first bad row, with its label where an index of pandas is given.
     """
+    if lonlat.is_meta and concrete(lonlat):
+        raise ValueError("coordinates on the device 'meta' hold no numbers")
     if not (lonlat.is_cpu and concrete(lonlat) and _within(lonlat.detach())):
         limit = torch.tensor(_LIMIT, dtype=torch.float64, device=lonlat.device)
         within = lonlat.detach().to(torch.float64).abs() <= limit
@@ -164,7 +170,7 @@ def _plain(value: float) -> str:
 def _from_array_like(data: Any) -> Tensor:
     if isinstance(data, (str, bytes)) or data is None:
         raise TypeError(f"expected coordinates of shape (N, 2), got {type(data).__name__} {data!r:.40}")
-    if isinstance(data, (Sequence, np.ndarray)) and len(data) == 0 and getattr(data, "ndim", 1) == 1:
+    if isinstance(data, (Sequence, np.ndarray)) and getattr(data, "ndim", 1) == 1 and len(data) == 0:
         return torch.empty(0, 2, dtype=torch.float64, device="cpu")
     if isinstance(data, np.ma.MaskedArray) and data.mask.any():
         row = np.argwhere(data.mask)[0][0]

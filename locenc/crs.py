@@ -63,7 +63,8 @@ def to_degrees(crs: Any) -> Callable[[Floats], Floats] | None:
         transformer = pyproj.Transformer.from_crs(known, 4326, always_xy=True)
     except errors.ProjError as error:
         raise ValueError(
-            f"the coordinate reference system {known.name!r} has no way to longitude and latitude (EPSG:4326): {error!s:.200}"
+            f"the coordinate reference system {known.name!r} has no way to longitude and latitude (EPSG:4326): "
+            f"{error!s:.200}"
         ) from error
 
     def transform(points: Floats) -> Floats:

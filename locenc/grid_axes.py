@@ -53,7 +53,8 @@ def centres(bounds: Any, resolution: Any) -> tuple[list[Fraction], list[Fraction
 
 def box(bounds: Any) -> tuple[Fraction, Fraction, Fraction, Fraction]:
     """West, south, east and north; east is the greater also across the antimeridian."""
-    if isinstance(bounds, str) or not hasattr(bounds, "__len__") or len(bounds) != 4:
+    sized = isinstance(bounds, (tuple, list)) or getattr(bounds, "ndim", None) == 1
+    if not sized or len(bounds) != 4:
         raise ValueError(f"bounds must be (west, south, east, north) in degrees, got {bounds!r}")
     west, south, east, north = (_exact("bounds", value) for value in bounds)
     if not -90 <= south < north <= 90:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from locenc import kernels
-from locenc._names import check_count, unknown
+from locenc._names import among, check_count, unknown
 from locenc.coords import KM_PER_DEGREE
 from locenc.kernels.reference_harmonics import tables
 from locenc.position import Layer, PositionEncoder
@@ -55,7 +55,7 @@ class SphericalHarmonics(PositionEncoder):
         num_degrees = check_count("num_degrees", num_degrees)
         if num_degrees > MOST_DEGREES:
             raise ValueError(f"num_degrees must be at most {MOST_DEGREES}, got {num_degrees}")
-        if normalization not in NORMALIZATIONS:
+        if not among(normalization, NORMALIZATIONS):
             raise ValueError(unknown("normalization", normalization, NORMALIZATIONS))
         super().__init__(num_degrees**2, dtype=dtype)
         with torch.device("cpu"):

@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from torch import Tensor, nn
 
-from locenc._names import check_count, check_dropout, plain, settings, unknown
+from locenc._names import among, check_count, check_dropout, plain, settings, unknown
 from locenc.branches import SummedBranches
 from locenc.dropout import Dropout
 from locenc.kernels import activations
@@ -96,11 +96,15 @@ class FFN(nn.Module):
         skip: bool = True,
     ) -> None:
         super().__init__()
-        if activation not in ACTIVATIONS:
+        for name, value in (("layer_norm", layer_norm), ("skip", skip)):
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} must be True or False, got {value!r:.60}")
+        if not among(activation, ACTIVATIONS):
             raise ValueError(unknown("activation", activation, ACTIVATIONS))
         hidden_dim = check_count("hidden_dim", hidden_dim)
         num_hidden_layers = check_count("num_hidden_layers", num_hidden_layers, least=0, most=256)
         dropout = check_dropout(dropout)
+        in_dim, out_dim = check_count("in_dim", in_dim), check_count("out_dim", out_dim)
         self.out_dim = out_dim
         widths = [in_dim, *[hidden_dim] * num_hidden_layers]
         hidden = [_FFNLayer(a, b, activation, dropout, norm=layer_norm, skip=skip) for a, b in pairwise(widths)]
@@ -161,6 +165,7 @@ class ResidualFCNet(nn.Module):
     def __init__(self, in_dim: int, out_dim: int, *, depth: int = 4, dropout: float = 0.5) -> None:
         super().__init__()
         depth, dropout = check_count("depth", depth, least=0, most=256), check_dropout(dropout)
+        in_dim, out_dim = check_count("in_dim", in_dim), check_count("out_dim", out_dim)
         self.out_dim = out_dim
         self.input = nn.Linear(in_dim, out_dim)
         self.blocks = nn.Sequential(*(ResidualBlock(out_dim, dropout) for _ in range(depth)))
@@ -254,7 +259,7 @@ def build_network(network: str | Mapping[str, Any] | nn.Module, in_dim: int, out
     out_dim = check_count("dim", out_dim)
     options = {"name": network} if isinstance(network, str) else dict(network)
     name = options.pop("name", None)
-    if name not in NETWORKS:
+    if not among(name, NETWORKS):
         raise ValueError(unknown("network", name, NETWORKS))
     options = settings(f"network {name!r}", NETWORKS[name], options)
     module = NETWORKS[name](in_dim, out_dim, **options)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from locenc._extras import require
-from locenc._names import and_more, named_row, unknown
+from locenc._names import among, and_more, named_row, unknown
 from locenc.coords import as_pairs, check_values
 from locenc.crs import to_degrees
 
@@ -69,7 +69,7 @@ def read(data: Any, *, lon: str | None = None, lat: str | None = None, missing: 
     >>> read([[2.35, 48.86], [float("nan"), 0.0]], missing="nan").missing
     array([False,  True])
     """
-    if missing not in WAYS:
+    if not among(missing, WAYS):
         raise ValueError(unknown("way of treating missing places:", missing, WAYS))
     crs = None
     if lon is not None or lat is not None:

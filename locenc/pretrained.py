@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from locenc._extras import require
+from locenc._files import as_path
 from locenc._weights import CONFIG, WEIGHTS, read_folder
 from locenc.location_encoder import LocationEncoder
 from locenc.registry import create, takes_dtype
@@ -37,7 +38,7 @@ def from_pretrained(path: str | Path, *, revision: str | None = None) -> Locatio
     ValueError
         If a file is damaged, of a newer format, or names an encoder or sizes that do not fit.
     """
-    folder = _download(str(path), revision) if str(path).startswith(HUB) else Path(path)
+    folder = _download(str(path), revision) if str(path).startswith(HUB) else as_path(path)
     config, tensors = read_folder(folder)
     with torch.device("meta"):  # sizes are compared before anything is allocated
         _check_tensors(folder, _build(folder, config), tensors)

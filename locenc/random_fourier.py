@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from locenc._names import check_count
+from locenc._names import check_count, check_number
 from locenc.kernels.layout import COS, ELEMENTWISE, EQUAL_EARTH, FAR, LONLAT, OBLIQUE, ONE, SIN
 from locenc.kernels.reference import exact
 from locenc.waves import Waves
@@ -23,7 +23,10 @@ def check_extent(extent: Sequence[float]) -> tuple[float, float, float, float]:
     ValueError
         Unless it is four finite numbers with west < east and south < north.
     """
-    values = tuple(float(value) for value in extent)
+    try:
+        values = tuple(check_number("extent", value) for value in extent)
+    except TypeError as error:
+        raise TypeError(f"extent must be four numbers, west, east, south and north, got {extent!r:.80}") from error
     if len(values) != 4 or not all(map(math.isfinite, values)) or values[0] >= values[1] or values[2] >= values[3]:
         raise ValueError(
             f"extent must be (west, east, south, north) in degrees, west < east, south < north, got {extent!r}"
@@ -69,7 +72,7 @@ class RandomFourier(Waves):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(check_count("num_features", num_features, most=2**16), dtype=dtype)
-        if not 0 < kernel_size < math.inf:
+        if not 0 < check_number("kernel_size", kernel_size) < math.inf:
             raise ValueError(f"kernel_size must be positive and finite, got {kernel_size!r}")
         self.extent = west, east, south, north = check_extent(extent)
         generator = torch.Generator().manual_seed(check_count("seed", seed, least=0))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from locenc import kernels
-from locenc._names import check_count, unknown
+from locenc._names import among, check_count, check_number, unknown
 from locenc.coords import as_lonlat
 from locenc.kernels.reference import reduce_longitude
 from locenc.position import PositionEncoder
@@ -60,9 +60,9 @@ class RadialBasis(PositionEncoder):
         seed: int = 0,
         dtype: torch.dtype | None = None,
     ) -> None:
-        if not SMALLEST <= kernel_size <= LARGEST:
+        if not SMALLEST <= check_number("kernel_size", kernel_size) <= LARGEST:
             raise ValueError(f"kernel_size must be positive and finite, in degrees, got {kernel_size!r}")
-        if distance not in DISTANCES:
+        if not among(distance, DISTANCES):
             raise ValueError(unknown("distance", distance, DISTANCES))
         if anchors is None:
             places = _uniform(check_count("num_anchors", num_anchors), seed)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 from torch import nn
 
 from locenc import sinusoidal
-from locenc._names import plain, settings, unknown
+from locenc._names import among, plain, settings, unknown
 from locenc.cartesian import Direct
 from locenc.harmonics import SphericalHarmonics
 from locenc.location_encoder import LocationEncoder
@@ -139,7 +139,7 @@ def takes_dtype(name: str) -> bool:
 
 
 def _entry(name: str) -> _Entry:
-    if name not in _ENTRIES:
+    if not among(name, _ENTRIES):
         raise ValueError(unknown("encoder", name, _ENTRIES, hint="locenc.list_encoders() lists them."))
     return _ENTRIES[name]
 

@@ -68,6 +68,7 @@ class ResidualMLP(nn.Module):
         super().__init__()
         hidden_dim, depth = check_count("hidden_dim", hidden_dim), check_count("depth", depth, least=0, most=256)
         dropout = check_dropout(dropout)
+        in_dim, out_dim = check_count("in_dim", in_dim), check_count("out_dim", out_dim)
         self.out_dim = out_dim
         self.normalize = normalize
         self.input = nn.Linear(in_dim, hidden_dim)

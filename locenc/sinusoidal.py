@@ -10,7 +10,7 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from locenc._names import check_count, unknown
+from locenc._names import among, check_count, unknown
 from locenc.coords import KM_PER_DEGREE
 from locenc.kernels.layout import LONLAT
 from locenc.scales import Scales, geometric, odd, positive_km, power
@@ -161,7 +161,7 @@ def sphere2vec(
     """
     if finest_km is not None:
         min_radius = positive_km(finest_km) / (360 * KM_PER_DEGREE)
-    if frequency_list not in FREQUENCY_LISTS:
+    if not among(frequency_list, FREQUENCY_LISTS):
         raise ValueError(unknown("frequency list", frequency_list, FREQUENCY_LISTS))
     if frequency_list == "power":
         if variant not in ("sphereM+", "dfs") or seamless or finest_km is not None:

@@ -53,6 +53,7 @@ class Siren(nn.Module):
         dropout = check_dropout(dropout)
         if not 0 < check_number("omega_0", omega_0) < math.inf:
             raise ValueError(f"omega_0 must be positive and finite, got {omega_0!r}")
+        in_dim, out_dim = check_count("in_dim", in_dim), check_count("out_dim", out_dim)
         self.out_dim = out_dim
         self.omega_0 = float(omega_0)
         widths = [in_dim, *[hidden_dim] * num_hidden_layers]

@@ -1,15 +1,19 @@
 """Location encoders as a transformer of scikit-learn: places in, embeddings out, in any pipeline."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from locenc import lazy
 from locenc._extras import require
 from locenc._names import check_count
+from locenc.coords import as_pairs
 from locenc.embedding import embed, embedding_dim
 from locenc.location_encoder import LocationEncoder
 from locenc.places import read
@@ -147,14 +151,19 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _lonlat(self, places: Any, *, reset: bool) -> NDArray[np.float64]:
         """Longitudes and latitudes of places; columns are noted, or compared with those noted."""
+        if lazy.is_dask(places):
+            raise TypeError(f"places of dask are embedded by locenc.embed; fit on {type(places).__name__}.compute()")
         if _is_geometry(places):
             frame = places if hasattr(places, "columns") else places.to_frame(places.name or "geometry")
             validate_data(self, frame, reset=reset, skip_check_array=True)
             data, lon, lat = (places, None, None) if self.lon is None and self.lat is None else self._columns(frame)
         elif hasattr(places, "columns"):
+            if len(set(names := _names_of(places))) < len(names):
+                raise ValueError(f"columns must have different names, got {names}")
             validate_data(self, places, reset=reset, skip_check_array=True)
             data, lon, lat = self._columns(places)
         else:
+            places = _numbers(places)
             finite = "allow-nan" if self.missing == "nan" else True
             array = validate_data(self, places, reset=reset, dtype="numeric", ensure_all_finite=finite)
             if array.shape[1] != 2:
@@ -169,7 +178,7 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
     def _columns(self, table: Any) -> tuple[Any, str | None, str | None]:
         if self.lon is not None or self.lat is not None:
             return table, self.lon, self.lat
-        names = list(table.columns)
+        names = _names_of(table)
         if len(names) != 2:
             raise ValueError(
                 f"which columns hold longitude and latitude? Give lon= and lat=, or the two alone; there are {names}"
@@ -197,6 +206,8 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         seed = require("sklearn.utils", extra="sklearn").check_random_state(self.random_state).randint(2**31)
         with torch.random.fork_rng(devices=[]):  # torch's own generator stays as it was
             torch.manual_seed(seed)
+            if not isinstance(self.options, Mapping | None):
+                raise TypeError(f"options must be a mapping, got {self.options!r:.60}")
             options = dict(self.options or {})
             if self.dim is None:
                 features: PositionEncoder = position_encoder(self.encoder, **options)  # type: ignore[assignment]
@@ -216,6 +227,24 @@ def _is_geometry(data: Any) -> bool:
         return False
     frame = isinstance(data, geopandas.GeoDataFrame) and data.active_geometry_name is not None
     return frame or isinstance(data, geopandas.GeoSeries)
+
+
+def _names_of(table: Any) -> list[Any]:
+    """Names of a table's columns; tables of Arrow call those something else."""
+    return list(getattr(table, "column_names", table.columns))
+
+
+def _numbers(places: Any) -> Any:
+    """Arrays, lists and tensors as scikit-learn takes them; what else there is, it judges."""
+    if isinstance(places, Tensor):
+        return as_pairs(places).numpy()
+    if not isinstance(places, (np.ndarray, list, tuple)):
+        return places
+    try:
+        array = np.asarray(places)
+        return array.astype(np.float64) if array.dtype == object else array
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"places must be rows of two numbers, longitude and latitude in degrees: {error}") from error
 
 
 def _looks_like_a_path(name: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from locenc._names import check_count
+from locenc._names import check_count, check_number
 from locenc.kernels.reference import reduce_longitude
 from locenc.position import PositionEncoder
 from locenc.random_fourier import WORLD, check_extent
@@ -50,7 +50,7 @@ class Tile(PositionEncoder):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__(check_count("num_features", num_features), dtype=dtype)
-        if not 0 < cell_degrees < math.inf:
+        if not 0 < check_number("cell_degrees", cell_degrees) < math.inf:
             raise ValueError(f"cell_degrees must be positive and finite, got {cell_degrees!r}")
         west, east, south, north = self.extent = check_extent(extent)
         self.cell_degrees = float(cell_degrees)

@@ -7,7 +7,7 @@ from decimal import Decimal
 import torch
 from torch import Tensor
 
-from locenc._names import unknown
+from locenc._names import among, unknown
 from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, NEAR, OBLIQUE, ONE, SIN
 from locenc.kernels.memory import check_out
 from locenc.position import PositionEncoder
@@ -118,7 +118,7 @@ def wrap(
     ----------
     Mac Aodha et al. 2019, "Presence-only geographical priors for fine-grained image classification", ICCV.
     """
-    if convention not in CONVENTIONS:
+    if not among(convention, CONVENTIONS):
         raise ValueError(unknown("convention", convention, CONVENTIONS))
     world = check_extent(extent) == WORLD
     if convention == "satclip" and not world:

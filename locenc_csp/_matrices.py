@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from locenc._names import and_more
+from locenc_csp._tensors import as_array
 
 Floats = NDArray[np.floating[Any]]
 
@@ -29,7 +30,7 @@ def as_matrix(name: str, values: ArrayLike) -> Floats:
     ValueError
         For another shape, or no numbers.
     """
-    matrix = np.asarray(values)
+    matrix = as_array(name, values)
     if matrix.ndim != 2 or matrix.dtype.kind not in "fiu":
         raise ValueError(f"{name} must be numbers of shape (N, K), got {matrix.dtype} {matrix.shape}")
     wide: Floats = matrix if matrix.dtype == np.float32 else matrix.astype(np.float64, copy=False)
@@ -46,7 +47,7 @@ def check_labels(labels: ArrayLike, num_rows: int, num_classes: int | None = Non
     ValueError
         For another number of rows, no rows, or a label out of range; the first bad row is named.
     """
-    codes = np.asarray(labels)
+    codes = as_array("labels", labels)
     if codes.shape != (num_rows,) or num_rows == 0:
         raise ValueError(f"labels must be one per row, at least one: got shape {codes.shape} for {num_rows} rows")
     if codes.dtype.kind not in "iu":

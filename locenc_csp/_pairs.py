@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from locenc_csp._tensors import check_tensors
 from locenc_csp.contrastive import unit
 
 
@@ -31,6 +32,7 @@ def check_pairs(location: Tensor, name: str, other: Tensor) -> None:
 
 def check_matrix(name: str, rows: Tensor) -> tuple[int, int]:
     """Check a matrix of embeddings, and return its shape; ValueError for anything else, or no rows."""
+    check_tensors(**{name: rows})
     if rows.ndim != 2 or not rows.is_floating_point():
         raise ValueError(
             f"{name} must be a floating-point matrix, one row per pair, got shape {tuple(rows.shape)} of {rows.dtype}"

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from locenc._names import check_count
+from locenc._names import check_count, check_number
 from locenc_csp._matrices import as_matrix, blocks, check_labels
 from locenc_csp.ranking import ranks
 
@@ -88,7 +88,7 @@ class Outcomes(NamedTuple):
 
     def reliability(self, bins: int = 15) -> Reliability:
         """The table of `reliability`."""
-        count = check_count("bins", bins)
+        count = check_count("bins", bins, most=2**20)
         edges = np.linspace(0, 1, count + 1)
         rows = np.clip(np.searchsorted(edges, self.confidence, side="left") - 1, 0, count - 1)
         size = np.bincount(rows, minlength=count)
@@ -123,6 +123,7 @@ def temper(probs: ArrayLike, temperature: float) -> Floats:
     array([[0.059, 0.941]])
     """
     matrix = _check(probs)
+    temperature = check_number("temperature", temperature)
     if not 0 < temperature < np.inf:
         raise ValueError(f"temperature must be positive and finite, got {temperature!r}")
     result = np.empty_like(matrix)
@@ -214,7 +215,7 @@ def reliability(probs: ArrayLike, labels: ArrayLike, *, bins: int = 15) -> Relia
     Raises
     ------
     ValueError, TypeError
-        As `fit_temperature`, or for a number of bins below 1.
+        As `fit_temperature`, or for a number of bins below 1 or above 2^20.
 
     Examples
     --------

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from locenc._names import check_number
+from locenc_csp._tensors import check_tensors
 from locenc_csp.masks import SamePlace
 from locenc_csp.pairwise import Part, compare
 
@@ -68,12 +70,15 @@ def contrastive_loss(
     >>> contrastive_loss(torch.eye(2), torch.eye(2), 1.0)
     tensor(0.3133)
     """
+    check_tensors(a=a, b=b)
+    if mask is not None and not isinstance(mask, SamePlace):
+        raise TypeError(f"mask must be what locenc_csp.same_place gives, got {type(mask).__name__}")
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not 0 < len(a) <= len(b):
         raise ValueError(
             "a and b must be matrices (n, d) and (m, d) with 0 < n <= m, row i of one belonging to row i of the "
             f"other, got {tuple(a.shape)} and {tuple(b.shape)}"
         )
-    if not isinstance(temperature, Tensor) and not temperature > 0:
+    if not isinstance(temperature, Tensor) and not check_number("temperature", temperature) > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}")
     a, b = unit(a), unit(b)
     loss = cross_entropy(a, b, temperature, mask)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from locenc._names import check_count
+from locenc_csp._tensors import check_tensors
 
 __all__ = ["CoordinateQueue"]
 
@@ -72,6 +73,7 @@ class CoordinateQueue(nn.Module):
         ValueError
             For another shape.
         """
+        check_tensors(lonlat=lonlat)
         if lonlat.ndim != 2 or lonlat.shape[1] != 2:
             raise ValueError(f"a batch of locations has shape (B, 2), got {tuple(lonlat.shape)}")
         skipped = max(0, len(lonlat) - self.size)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from locenc._names import and_more
+from locenc._names import and_more, check_number
 from locenc_csp._matrices import as_matrix, blocks
 from locenc_csp.ranking import ranks, scores_of_ranks
 
@@ -87,7 +87,7 @@ def multiply_prior(
     if known.dtype != np.bool_ or known.shape != image.shape[:1]:
         raise ValueError(f"has_location must be bool of shape ({len(image)},), got {known.dtype} {known.shape}")
     for name, value in (("image_weight", image_weight), ("location_weight", location_weight)):
-        if not 0 <= value < np.inf:
+        if not 0 <= check_number(name, value) < np.inf:
             raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
     if image_weight == 0 and location_weight == 0:
         raise ValueError("image_weight and location_weight are both 0: nothing is left of the product")

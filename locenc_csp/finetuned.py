@@ -14,7 +14,7 @@ from torch import nn
 import locenc
 from locenc import LocationEncoder
 from locenc._devices import home
-from locenc._files import read_json, write_bytes
+from locenc._files import as_path, read_json, write_bytes
 from locenc_csp.heads import HEADS, Predictor
 from locenc_csp.neighbour_head import NeighbourHead
 from locenc_csp.pretraining import ENCODER
@@ -49,7 +49,7 @@ def load_finetuned(folder: str | Path) -> tuple[LocationEncoder, Predictor, dict
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     if not (folder / RESULT).is_file():
         raise FileNotFoundError(f"no {RESULT} in {folder}: expected the output folder of `locenc-csp finetune`")
     result = read_json(folder / RESULT, remedy=AGAIN)

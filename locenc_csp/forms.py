@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from locenc._names import check_number
 from locenc_csp import clip_terms, terms
 
 __all__ = ["CSP_FORMS", "FORMS", "NAMES", "PRESETS", "SIGMOID", "Form", "Preset", "Term", "per_term", "unknown"]
@@ -98,6 +99,7 @@ def per_term(
     for term, value in values.items():
         if term not in names:
             raise ValueError(f"{what} names the term {term!r}, but {owner!r} has {', '.join(names)}")
+        value = check_number(f"{what} of {term}", value)
         inside = {"temperature": value > 0, "weight": value >= 0, "bias": True}[what]
         if not (math.isfinite(value) and inside):
             raise ValueError(f"{what} of {term} must be finite and {_BOUNDS[what]}, got {value!r}")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike
 
-from locenc._names import and_more, check_count
+from locenc._names import and_more, check_count, check_number
 from locenc_csp._sphere import EARTH_RADIUS_KM
 from locenc_csp.geo_bias import Floats, GeoBias, Rows, check_values, cross, mean_over
 from locenc_csp.neighbourhoods import (
@@ -124,7 +124,7 @@ def _partition(
         raise ValueError(f"give exactly one of {', '.join(given)}; got {' and '.join(named) or 'none'}")
     ((name, size),) = named.items()
     count = check_count(name, size) if name == "num_sectors" else 1
-    if not 0 < size < np.inf:
+    if not 0 < check_number(name, size) < np.inf:
         raise ValueError(f"{name} must be positive and finite, got {size!r}")
     width = size / EARTH_RADIUS_KM
     steps_out = int(radius / width) + 2

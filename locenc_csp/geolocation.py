@@ -11,6 +11,7 @@ from torch.nn import functional
 from locenc.coords import as_lonlat
 from locenc_csp._matrices import blocks
 from locenc_csp._sphere import great_circle_km
+from locenc_csp._tensors import check_tensors
 
 __all__ = ["LEVELS_KM", "geolocate", "within_km"]
 
@@ -39,6 +40,7 @@ def geolocate(image_embeddings: Tensor, gallery_embeddings: Tensor) -> NDArray[n
     ValueError
         For an empty gallery, or embeddings whose sizes differ.
     """
+    check_tensors(image_embeddings=image_embeddings, gallery_embeddings=gallery_embeddings)
     shapes = tuple(image_embeddings.shape), tuple(gallery_embeddings.shape)
     if len(shapes[0]) != 2 or len(shapes[1]) != 2 or shapes[0][1] != shapes[1][1] or shapes[1][0] == 0:
         raise ValueError(

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from locenc._names import check_count
+from locenc_csp._tensors import check_tensors
 
 __all__ = ["embed_in_chunks"]
 
@@ -54,7 +55,8 @@ def embed_in_chunks(network: Callable[[Tensor], Tensor], inputs: Tensor, chunk_s
     >>> contrastive_loss(locations, embeddings).backward()  # each image against all six
     """
     check_count("chunk_size", chunk_size)
-    if len(inputs) == 0:
+    check_tensors(inputs=inputs)
+    if inputs.ndim == 0 or len(inputs) == 0:
         raise ValueError(f"there must be rows to embed, got inputs of shape {tuple(inputs.shape)}")
     chunks = torch.split(inputs, chunk_size)
     if not torch.is_grad_enabled() or len(chunks) == 1:

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from locenc._names import check_count, check_number
+from locenc_csp._tensors import check_tensors
 from locenc_csp.presence import check_classes, full_loss, other_classes, slds_loss, ssdl_loss
 
 __all__ = [
@@ -49,6 +51,13 @@ class Head(nn.Linear, Predictor):
 
     needs_background: bool = False
 
+    def forward(self, embedding: Tensor) -> Tensor:
+        """Logits (..., num_classes) of raw embeddings (..., dim)."""
+        check_tensors(embedding=embedding)
+        if embedding.shape[-1:] != (self.in_features,):
+            raise ValueError(f"embeddings must be (..., {self.in_features}), got {tuple(embedding.shape)}")
+        return super().forward(embedding)
+
     @abstractmethod
     def loss(self, embedding: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
         """Loss of raw embeddings (B, dim) with integer labels (B,), and embeddings (M, dim) of background."""
@@ -82,9 +91,9 @@ class SigmoidHead(Head):
         entropy: bool = False,
         csp_compat: bool = False,
     ) -> None:
-        if not 0 <= background_weight < float("inf"):
+        if not 0 <= check_number("background_weight", background_weight) < float("inf"):
             raise ValueError(f"background_weight must be finite and >= 0, got {background_weight!r}")
-        super().__init__(dim, num_classes, bias=False)
+        super().__init__(check_count("dim", dim), check_count("num_classes", num_classes), bias=False)
         self.background_weight = background_weight
         self.entropy = entropy
         self.csp_compat = csp_compat
@@ -127,7 +136,7 @@ class PresenceHead(SigmoidHead):
         entropy: bool = False,
         csp_compat: bool = False,
     ) -> None:
-        if positive_weight is not None and not 0 < positive_weight < float("inf"):
+        if positive_weight is not None and not 0 < check_number("positive_weight", positive_weight) < float("inf"):
             raise ValueError(f"positive_weight must be finite and > 0, got {positive_weight!r}")
         super().__init__(dim, num_classes, background_weight=background_weight, entropy=entropy, csp_compat=csp_compat)
         self.positive_weight = positive_weight
@@ -208,7 +217,7 @@ class SoftmaxHead(Head):
     """
 
     def __init__(self, dim: int, num_classes: int) -> None:
-        super().__init__(dim, num_classes)
+        super().__init__(check_count("dim", dim), check_count("num_classes", num_classes))
 
     def probabilities(self, embedding: Tensor) -> Tensor:
         """P(class | location), (..., num_classes), rows sum to 1, of raw embeddings (..., dim)."""

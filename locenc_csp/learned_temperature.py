@@ -6,6 +6,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor, nn
 
+from locenc._names import check_number
 from locenc_csp.objectives import Objective
 
 __all__ = ["Learned", "LearnedTemperature"]
@@ -52,11 +53,15 @@ class LearnedTemperature(nn.Module):
 
     def __init__(self, objective: Objective, terms: str | None = None, *, max_scale: float = 100.0) -> None:
         super().__init__()
-        if not 0 < max_scale < math.inf:
+        if not isinstance(objective, Objective):
+            raise TypeError(f"objective must be a locenc_csp.Objective, got {type(objective).__name__}")
+        if not 0 < check_number("max_scale", max_scale) < math.inf:
             raise ValueError(f"max_scale must be positive and finite, got {max_scale!r}")
         computed = [term for term in objective.terms if term.weight > 0]
         start = {term.name: float(term.temperature) for term in computed if term.temperature is not None}
         bias = {term.name: float(term.bias) for term in computed if term.bias is not None}
+        if terms is not None and not isinstance(terms, str):
+            raise TypeError(f"terms must be letters such as 'BL', got {terms!r:.60}")
         names = tuple(start) if terms is None else tuple(terms)
         wrong = [name for name in names if name not in start]
         if wrong or not names:

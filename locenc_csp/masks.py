@@ -5,8 +5,10 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from locenc._names import check_number
 from locenc.coords import unit_sphere
 from locenc_csp._sphere import EARTH_RADIUS_KM
+from locenc_csp._tensors import check_tensors
 
 __all__ = ["SamePlace", "same_place"]
 
@@ -64,8 +66,9 @@ def same_place(lonlat: Tensor, km: float = 0.0) -> SamePlace:
     >>> there.pairs(slice(0, 1))
     tensor([[False, False,  True]])
     """
+    check_tensors(lonlat=lonlat)
     if lonlat.ndim != 2 or lonlat.shape[1] != 2:
         raise ValueError(f"places must have shape (m, 2), (longitude, latitude) in degrees, got {tuple(lonlat.shape)}")
-    if not 0 <= km <= math.pi * EARTH_RADIUS_KM:
+    if not 0 <= check_number("km", km) <= math.pi * EARTH_RADIUS_KM:
         raise ValueError(f"km must lie in [0, {math.pi * EARTH_RADIUS_KM:.0f}] (antipodes), got {km!r}")
     return SamePlace(unit_sphere(lonlat.detach()), math.cos(max(km, NEAREST_KM) / EARTH_RADIUS_KM))

@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor
 
+from locenc._names import check_number
 from locenc_csp._sphere import EARTH_RADIUS_KM, great_circle_km
 from locenc_csp.sampler import Sampler
 
@@ -38,7 +39,7 @@ def at_least(km: float, sampler: Sampler) -> Sampler:
     ValueError
         For a distance out of range; at a draw on the CPU, if the distance cannot be met.
     """
-    if not 0 <= km <= math.pi * EARTH_RADIUS_KM:
+    if not 0 <= check_number("km", km) <= math.pi * EARTH_RADIUS_KM:
         raise ValueError(f"km must lie in [0, {math.pi * EARTH_RADIUS_KM:.0f}] (antipodes), got {km!r}")
 
     def sample(lonlat: Tensor, count: int, generator: torch.Generator) -> Tensor:

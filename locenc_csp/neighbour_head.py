@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from locenc._names import check_count
+from locenc._names import check_count, check_number
 from locenc_csp._matrices import BLOCK
+from locenc_csp._tensors import check_tensors
 from locenc_csp.heads import Predictor
 
 __all__ = ["NeighbourHead"]
@@ -48,15 +49,16 @@ class NeighbourHead(Predictor):
     temperature: Tensor
 
     def __init__(self, embedding: Tensor, codes: Tensor, num_classes: int, *, k: int, temperature: float) -> None:
+        check_tensors(embedding=embedding, codes=codes)
         if embedding.ndim != 2 or codes.shape != embedding.shape[:1] or len(codes) == 0:
             raise ValueError(
                 "labelled places must have embeddings (N, dim) and classes (N,), at least one, got "
                 f"{tuple(embedding.shape)} and {tuple(codes.shape)}"
             )
-        if not 0 < temperature < float("inf"):
+        if not 0 < check_number("temperature", temperature) < float("inf"):
             raise ValueError(f"temperature must be positive and finite, got {temperature!r}")
         super().__init__()
-        self.out_features = num_classes
+        self.out_features = check_count("num_classes", num_classes)
         self.register_buffer("embedding", functional.normalize(embedding.detach().float(), dim=-1))
         self.register_buffer("codes", codes.detach().long())
         self.register_buffer("k", torch.tensor(check_count("k", k)))

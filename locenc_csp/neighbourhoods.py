@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from locenc._extras import require
-from locenc._names import check_count
+from locenc._names import check_count, check_number
 from locenc.coords import as_lonlat, unit_sphere
 from locenc_csp._sphere import EARTH_RADIUS_KM
 
@@ -84,7 +84,7 @@ def radians(radius_km: float) -> float:
     ValueError
         For a distance out of range.
     """
-    angle = radius_km / EARTH_RADIUS_KM
+    angle = check_number("radius_km", radius_km) / EARTH_RADIUS_KM
     if not 0 < angle < math.pi / 2:
         raise ValueError(
             f"radius_km must lie above 0 and below a quarter of the globe, "

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from locenc._names import among, check_number
 from locenc_csp.forms import CSP_FORMS, FORMS, NAMES, PRESETS, SIGMOID, Preset, Term, per_term, unknown
 from locenc_csp.masks import SamePlace, same_place
 from locenc_csp.terms import Symmetric
@@ -88,8 +89,8 @@ class Objective:
         same_place_km: float | None = None,
         csp_compat: bool = False,
     ) -> None:
-        preset = PRESETS.get(name, Preset(name, {}, {}))
-        if preset.name not in NAMES:
+        preset = PRESETS[name] if among(name, PRESETS) else Preset(name, {}, {})
+        if not among(preset.name, NAMES):
             raise ValueError(unknown(name))
         form, _, letters = preset.name.partition("-")
         names = tuple(letters) or (form,)
@@ -97,7 +98,7 @@ class Objective:
             raise ValueError(f"MSE compares features, not cosines: it has no temperature, got {temperature!r}")
         if bias is not None and FORMS[form].bias is None:
             raise ValueError(f"SIGLIP alone adds a bias to its scores: {name!r} has none, got {bias!r}")
-        if symmetric not in (None, "mean", "sum"):
+        if symmetric is not None and not among(symmetric, ("mean", "sum")):
             raise ValueError(f"symmetric must be None, 'mean' or 'sum', got {symmetric!r}")
         if symmetric is not None and (form != "MC" or "B" not in names):
             raise ValueError(f"symmetric={symmetric!r} adds a direction to the term B of MC: {name!r} has none")
@@ -276,7 +277,7 @@ class Objective:
 
 
 def _check_distance(km: float, names: tuple[str, ...], *, owner: str) -> None:
-    if not 0 <= km < math.inf:
+    if not 0 <= check_number("same_place_km", km) < math.inf:
         raise ValueError(f"same_place_km must be finite and >= 0, got {km!r}")
     if not {"B", "D"} & set(names):
         raise ValueError(f"same_place_km takes pairs out of the terms B and D: {owner!r} has neither")

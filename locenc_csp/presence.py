@@ -9,7 +9,8 @@ negated entropy: the model shall be undecided there, instead of sure of absence.
 import torch
 from torch import Tensor
 
-from locenc._names import and_more
+from locenc._names import and_more, check_number
+from locenc_csp._tensors import check_tensors
 from locenc_csp.logistic import entropy as undecided
 from locenc_csp.logistic import surprise
 
@@ -68,7 +69,7 @@ def full_loss(
     num_classes = check_classes(logits, labels)
     own = labels.long()[:, None]
     present = surprise(logits.gather(1, own), csp_compat=csp_compat)
-    weight = num_classes if positive_weight is None else positive_weight
+    weight = num_classes if positive_weight is None else check_number("positive_weight", positive_weight)
     loss = _absence(logits, entropy, csp_compat).scatter(1, own, weight * present).mean()
     if background_logits is None:
         return loss
@@ -251,6 +252,7 @@ def check_classes(logits: Tensor, labels: Tensor) -> int:
     ValueError
         For shapes that do not match, an empty batch, or a label out of range.
     """
+    check_tensors(logits=logits, labels=labels)
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(f"logits must be (B, K) and labels (B,), got {tuple(logits.shape)} and {tuple(labels.shape)}")
     if len(labels) == 0:
@@ -278,5 +280,6 @@ def _absence(logits: Tensor, entropy: bool, csp_compat: bool) -> Tensor:
 
 
 def _check_background(logits: Tensor, num_classes: int) -> None:
+    check_tensors(background_logits=logits)
     if logits.ndim != 2 or logits.shape[1] != num_classes or len(logits) == 0:
         raise ValueError(f"background logits must have shape (M, {num_classes}), got {tuple(logits.shape)}")

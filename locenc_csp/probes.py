@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from locenc._extras import require
+from locenc._names import check_count, check_number
 from locenc_csp._matrices import as_matrix, check_labels
 from locenc_csp.heads import SoftmaxHead
 
@@ -51,8 +52,8 @@ def linear_probe(embedding: Floats, codes: NDArray[np.int64], num_classes: int, 
         If scikit-learn is not installed.
     """
     values = as_matrix("embedding", embedding).astype(np.float64)
-    codes = check_labels(codes, len(values), num_classes)
-    if not 0 < penalty < np.inf:
+    codes = check_labels(codes, len(values), check_count("num_classes", num_classes))
+    if not 0 < check_number("penalty", penalty) < np.inf:
         raise ValueError(f"penalty must be positive and finite, got {penalty!r}")
     if not np.isfinite(values).all():
         row = int((~np.isfinite(values).all(1)).argmax())

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from locenc._names import check_count
 from locenc_csp._matrices import as_matrix, blocks, check_labels
+from locenc_csp._tensors import as_array
 
 __all__ = ["ClassScores", "Scores", "class_scores", "ranks", "scores", "scores_of_ranks"]
 
@@ -142,6 +144,9 @@ def class_scores(rank: NDArray[np.int64], labels: ArrayLike, num_classes: int) -
     >>> class_scores(np.array([1, 2, 1]), [0, 0, 2], 3)
     ClassScores(accuracy=array([0.5, nan, 1. ]), num_rows=array([2, 0, 1]), macro=0.75)
     """
+    num_classes, rank = check_count("num_classes", num_classes), as_array("rank", rank)
+    if rank.ndim != 1 or rank.dtype.kind not in "iu" or (rank < 1).any():
+        raise ValueError(f"rank must be whole numbers from 1, one per row, got {rank.dtype} {rank.shape}")
     codes = check_labels(labels, len(rank), num_classes)
     count = np.bincount(codes, minlength=num_classes)
     accuracy = np.full(num_classes, np.nan)

@@ -10,6 +10,7 @@ from locenc._extras import require
 from locenc.coords import as_lonlat, unit_sphere
 from locenc_csp._matrices import check_labels
 from locenc_csp._sphere import great_circle_km
+from locenc_csp._tensors import check_tensors
 
 __all__ = ["nearest_neighbour", "retrieval"]
 
@@ -41,6 +42,7 @@ def retrieval(location_embeddings: Tensor, image_embeddings: Tensor, lonlat: Arr
     ValueError
         For no pairs, shapes that do not match, or embeddings that are not finite.
     """
+    check_tensors(location_embeddings=location_embeddings, image_embeddings=image_embeddings)
     places = as_lonlat(lonlat)
     shape = location_embeddings.shape
     if location_embeddings.ndim != 2 or image_embeddings.shape != shape or len(places) != shape[0]:

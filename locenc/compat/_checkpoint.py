@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from locenc._files import parse_json, read_settings
+from locenc._files import as_path, parse_json, read_settings
 from locenc._names import check_count
 from locenc.compat._files import check_stored, read_pickle, read_safetensors
 
@@ -142,7 +142,7 @@ def read_checkpoint(
     ValueError
         If it is damaged, unsafe, or no training checkpoint with ``state_dict`` and ``params``.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.name.endswith(".params.json"):
         path = path.with_name(path.name.removesuffix(".params.json") + ".safetensors")
     if path.suffix == ".safetensors":

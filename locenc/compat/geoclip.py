@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from locenc._files import as_path
 from locenc.compat._build import build
 from locenc.compat._files import check_floating, check_stored, read_pickle, read_safetensors
 from locenc.compat._loaded import Loaded
@@ -44,7 +45,7 @@ def load_geoclip(path: str | Path | None = None) -> Loaded:
     ----------
     Vivanco Cepeda et al. 2023, "GeoCLIP", NeurIPS; package geoclip 1.3.0.
     """
-    path = _installed() if path is None else Path(path)
+    path = _installed() if path is None else as_path(path)
     content = read_safetensors(path) if path.suffix == ".safetensors" else read_pickle(path)
     directions: dict[int, Tensor] = {}
     weights: dict[str, Tensor] = {}
@@ -60,7 +61,12 @@ def load_geoclip(path: str | Path | None = None) -> Loaded:
         else:
             weights[f"{branch}.{int(layer) - 1}.{part}"] = value
     count = len(directions)
-    if sorted(directions) != list(range(count)) or "0.head.weight" not in weights or "0.0.weight" not in weights:
+    if (
+        not directions
+        or sorted(directions) != list(range(count))
+        or "0.head.weight" not in weights
+        or "0.0.weight" not in weights
+    ):
         raise ValueError(
             f"{path} does not hold GeoCLIP's location encoder: expected LocEnc0.capsule.0.b, LocEnc0.capsule.1.weight, "
             "LocEnc0.head.0.weight and so on"

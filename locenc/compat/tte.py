@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from locenc._files import parse_json, read_settings
+from locenc._files import as_path, parse_json, read_settings
 from locenc._weights import CONFIG, WEIGHTS
 from locenc.compat._build import build
 from locenc.compat._files import check_stored, read_pickle, read_safetensors
@@ -69,7 +69,7 @@ def load_tte(path: str | Path, *, gate: float | None = None, normalize: bool | N
     ----------
     Cher et al. 2026, "Tessellating the Earth", ECCV.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.name == WEIGHTS:
         path = path.parent
     if path.is_dir():

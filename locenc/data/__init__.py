@@ -123,6 +123,9 @@ def sample_raster(raster: NDArray[Any], lonlat: ArrayLike) -> NDArray[Any]:
     >>> LAND_COVER_CLASSES[int(sample_raster(land_cover(), [(15.0, 23.0)])[0])]
     'barren'
     """
+    if not isinstance(raster, np.ndarray) or raster.ndim not in (2, 3) or not raster.size:
+        found = f"{raster.dtype} {raster.shape}" if isinstance(raster, np.ndarray) else type(raster).__name__
+        raise ValueError(f"raster must be an array (H, W) or (H, W, C), not empty, got {found}")
     lon, lat = as_lonlat(lonlat).numpy().T
     height, width = raster.shape[:2]
     column = np.floor((lon + 180) / 360 * width).astype(np.int64) % width

@@ -57,7 +57,7 @@ def backend(name: str) -> Iterator[None]:
     ...     encoder(torch.tensor([[0.0, 0.0]]))
     tensor([[1., 0., 0.]])
     """
-    if name not in BACKENDS:
+    if not isinstance(name, str) or name not in BACKENDS:
         raise ValueError(f"unknown backend {name!r}; there are {', '.join(map(repr, BACKENDS))}")
     if reason := missing(name):
         raise RuntimeError(f"the {name} backend cannot run here: {reason}")

@@ -122,10 +122,12 @@ def _reader(head: nn.Module) -> Callable[[Tensor], Tensor]:
 
     def read(rows: Tensor) -> Tensor:
         rows = rows.to(device, torch.float32 if weights is None else weights.dtype)
-        if callable(own):
-            found = own(rows)
-        else:
-            found = head(rows) if isinstance(last, (nn.Sigmoid, nn.Softmax)) else torch.softmax(head(rows).float(), -1)
+        try:
+            found = own(rows) if callable(own) else head(rows)
+        except RuntimeError as error:  # of torch, for another number of columns
+            raise ValueError(f"the head does not take embeddings of {rows.shape[-1]} columns: {error}") from error
+        if not callable(own) and not isinstance(last, (nn.Sigmoid, nn.Softmax)):
+            found = torch.softmax(found.float(), -1)
         probabilities: Tensor = found.to("cpu", torch.float32)
         return probabilities
 

@@ -16,7 +16,7 @@ from torch import nn
 from tqdm import tqdm
 
 from locenc._extras import require
-from locenc._files import write_text
+from locenc._files import as_path, write_text
 from locenc._names import check_count
 from locenc.data import coastline
 from locenc.maps.canvas import SEA
@@ -109,7 +109,7 @@ def html(
     True
     >>> folder.cleanup()
     """
-    path = Path(path)
+    path = as_path(path)
     if not isinstance(encoder, nn.Module):
         raise TypeError(f"encoder must be a torch module, got {type(encoder).__name__}")
     if not (title is None or isinstance(title, str)):

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import nn
 from tqdm import tqdm
 
-from locenc._names import unknown
+from locenc._names import among, unknown
 from locenc.data import land_cover, sample_raster
 from locenc.maps.land import LandGrid, embed_land, land_grid
 from locenc.maps.page import PALETTE, SHOWS, View, draw_on_axes, draw_page
@@ -113,7 +113,7 @@ def plot(
     'Wrap: 12 clusters'
     """
     titles = _check(encoders, titles, num_clusters)
-    if show not in SHOWS:
+    if not among(show, SHOWS):
         raise ValueError(unknown("map:", show, SHOWS))
     if ax is not None and len(encoders) != 1:
         raise ValueError(f"ax takes a map of one encoder, got {len(encoders)}; without ax= a figure is made")

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locenc._extras import require
-from locenc._names import check_count, unknown
+from locenc._names import among, check_count, unknown
 from locenc.data import land_mask, sample_raster
 from locenc.maps.canvas import INK, Canvas, projection_of
 from locenc.maps.projection import Floats
@@ -137,7 +137,7 @@ def field(
     ValueError
         For another ``over`` or number of pixels, or a map without such places.
     """
-    if over not in AREAS:
+    if not among(over, AREAS):
         raise ValueError(unknown("part of the globe:", over, AREAS))
     places = canvas.pixels(check_count("pixels", pixels, least=16, most=8192))
     there: NDArray[np.bool_] = np.logical_and(*np.moveaxis(np.isfinite(places), -1, 0))

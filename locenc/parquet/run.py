@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 import locenc
 from locenc._devices import home, resolve
-from locenc._names import check_count, unknown
+from locenc._files import as_path
+from locenc._names import among, check_count, unknown
 from locenc.embedding import embed, embedding_dim
 from locenc.location_encoder import LocationEncoder
 from locenc.parquet.geometry import PlaceColumns, place_columns, places
@@ -112,10 +113,10 @@ def embed_parquet(
     10^9 such rows would take 55 min and 1.06 TB
     """
     start = time.perf_counter()
-    source, target = Path(source), Path(target)
+    source, target = as_path(source, "source"), as_path(target, "target")
     dim = embedding_dim(encoder)
     for what, value, known in (("dtype", dtype, DTYPES), ("way of treating missing places:", missing, WAYS)):
-        if value not in known:
+        if not among(value, known):
             raise ValueError(unknown(what, value, known))
     batch_size = None if batch_size is None else check_count("batch_size", batch_size)
     at = home(encoder) if device is None else resolve(device)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from locenc._names import check_count
+from locenc._names import check_count, check_number
 from locenc_csp.recipes.checks import check
 from locenc_csp.recipes.training import Encoder, Negatives
 
@@ -97,7 +97,7 @@ class Finetune:
             raise ValueError(f"steps and epochs both say how long: give one, got {self.steps} and {self.epochs}")
         if self.validate_every is not None and self.patience is None:
             raise ValueError("validate_every is for early stop: give patience too")
-        if not 0 < self.label_ratio <= 1:
+        if not 0 < check_number("label_ratio", self.label_ratio) <= 1:
             raise ValueError(f"label_ratio must lie in (0, 1], got {self.label_ratio!r}")
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from locenc._names import check_number
 from locenc_csp.recipes.checks import check
 
 
@@ -28,7 +29,7 @@ class Import:
 
     def __post_init__(self) -> None:
         check(self, from_zero=("seed",))
-        if not 0 <= self.val_share < 1:
+        if not 0 <= check_number("val_share", self.val_share) < 1:
             raise ValueError(f"val_share must lie in [0, 1), got {self.val_share!r}")
 
 

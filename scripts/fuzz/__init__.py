@@ -1,0 +1,1 @@
+"""Generated inputs for every public function, and what may come of them."""
