@@ -22,7 +22,7 @@ def resolve(device: str | torch.device) -> torch.device:
         For a name that torch does not know, for devices that are not here, and for those without float64, which
         coordinates need.
     """
-    if device == AUTO:
+    if isinstance(device, str) and device == AUTO:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         found = torch.device(device)

@@ -8,6 +8,9 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsFloat, SupportsIndex, TypeGuard
 
+LARGEST_COUNT = 2**63 - 1
+"""What torch counts with."""
+
 
 def unknown(kind: str, name: object, known: Iterable[str], *, hint: str = "") -> str:
     """Say that a name is unknown, what it was probably meant to be, and what there is."""
@@ -53,8 +56,9 @@ def check_count(name: str, value: Any, *, least: int = 1, most: int | None = Non
         number = None if isinstance(value, bool) else operator.index(value)
     except (TypeError, ValueError):  # an array of one number has the method, too, but no index
         number = None
-    if number is None or number < least or (most is not None and number > most):
-        bound = f"of at least {least}" if most is None else f"from {least} to {most:,}"
+    if number is None or number < least or number > (LARGEST_COUNT if most is None else most):
+        told = most is None and (number is None or number < least)
+        bound = f"of at least {least}" if told else f"from {least} to {LARGEST_COUNT if most is None else most:,}"
         raise ValueError(f"{name} must be a whole number {bound}, got {value!r:.80}")
     return number
 

@@ -30,6 +30,8 @@ NUMBERS = 2**23
 PLACES = 2**16
 #: Tiles of a chunk on a device, unless features or embeddings of so many rows are more numbers than these.
 DEVICE_TILES, DEVICE_NUMBERS = 32, 2**24
+#: Larger batches hold all rows that there may be.
+LARGEST_BATCH = 2**48
 
 _lock = threading.Lock()
 _in_use: dict[nn.Module, tuple[int, list[nn.Module]]] = {}
@@ -104,7 +106,7 @@ def embed(
     if lazy.is_dask(data):
         options: dict[str, Any] = {"lon": lon, "lat": lat, "batch_size": batch_size, "missing": missing}
         return lazy.embed(data, encoder, as_frame=as_frame, device=device, progress=progress, out=out, **options)
-    batch_size = None if batch_size is None else check_count("batch_size", batch_size)
+    batch_size = None if batch_size is None else min(check_count("batch_size", batch_size), LARGEST_BATCH)
     at = home(encoder) if device is None else resolve(device)
     places = read(data, lon=lon, lat=lat, missing=missing)
     lonlat = torch.from_numpy(np.nan_to_num(places.lonlat) if places.missing.any() else places.lonlat)

@@ -132,7 +132,7 @@ class EqualEarthFourier(Waves):
         if (
             not isinstance(sigmas, Sequence)
             or not 0 < len(sigmas) <= 64
-            or not all(0 < sigma < math.inf for sigma in sigmas)
+            or not all(0 < check_number("a sigma", sigma) < math.inf for sigma in sigmas)
         ):
             raise ValueError(f"sigmas must be 1 to 64 positive finite numbers, got {sigmas!r}")
         super().__init__(2 * num_features * len(sigmas), dtype=dtype)

@@ -48,9 +48,11 @@ def register(name: str, *, network: str = "ffn") -> Callable[[Builder], Builder]
 
     Raises
     ------
-    ValueError
-        If the name is taken.
+    TypeError, ValueError
+        If the name is no text; if it is taken.
     """
+    if not isinstance(name, str) or not name:
+        raise TypeError(f"the name of an encoder must be a text, got {name!r:.60}")
 
     def decorate(build: Builder) -> Builder:
         if name in _ENTRIES:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from locenc._names import among, unknown
+from locenc.coords import check_form
 from locenc.kernels.layout import COS, ELEMENTWISE, LONLAT, NEAR, OBLIQUE, ONE, SIN
 from locenc.kernels.memory import check_out
 from locenc.position import PositionEncoder
@@ -72,8 +73,9 @@ class WrapWithDate(PositionEncoder):
         ValueError
             If there is no date, or not one for each place.
         """
-        if date is None or date.shape != lonlat.shape[:-1]:
-            got = "none" if date is None else f"shape {tuple(date.shape)}"
+        check_form(lonlat)
+        if not isinstance(date, Tensor) or date.shape != lonlat.shape[:-1]:
+            got = f"shape {tuple(date.shape)}" if isinstance(date, Tensor) else "none"
             raise ValueError(
                 f"this encoder needs date=, shape {tuple(lonlat.shape[:-1])}, from -1 (1 January) to 1 (31 December), "
                 f"got {got}"

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from locenc_csp._pairs import check_matrix, check_pairs, per_pair
+from locenc_csp._tensors import check_tensors
 from locenc_csp.contrastive import cross_entropy, unit
 from locenc_csp.logistic import surprise
 from locenc_csp.masks import SamePlace
@@ -180,6 +181,8 @@ def geoclip_batch(
     Vivanco Cepeda et al. 2023, "GeoCLIP", NeurIPS.
     """
     check_pairs(location, "image", image)
+    if queue is not None:
+        check_tensors(queue=queue)
     if queue is not None and len(queue):
         if check_matrix("queue", queue)[1] != location.shape[1]:
             raise ValueError(

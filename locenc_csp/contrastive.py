@@ -71,6 +71,9 @@ def contrastive_loss(
     tensor(0.3133)
     """
     check_tensors(a=a, b=b)
+    for name, rows in (("a", a), ("b", b)):
+        if not rows.is_floating_point():
+            raise TypeError(f"{name} must hold floating-point numbers, not {rows.dtype}")
     if mask is not None and not isinstance(mask, SamePlace):
         raise TypeError(f"mask must be what locenc_csp.same_place gives, got {type(mask).__name__}")
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not 0 < len(a) <= len(b):

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from locenc._names import check_number
 from locenc.coords import as_lonlat
 from locenc_csp._matrices import blocks
 from locenc_csp._sphere import great_circle_km
@@ -79,6 +80,9 @@ def within_km(
     >>> within_km([[2.35, 48.86], [0.0, 0.0]], [[2.35, 48.80], [0.0, 10.0]])
     {1.0: 0.0, 25.0: 0.5, 200.0: 0.5, 750.0: 0.5, 2500.0: 1.0}
     """
+    if not isinstance(km, Sequence | np.ndarray):
+        raise TypeError(f"km must be distances, such as (1.0, 25.0), got {km!r:.60}")
+    km = [check_number("a distance of km", one) for one in km]
     found, true = as_lonlat(predicted), as_lonlat(truth)
     if found.shape != true.shape or len(found) == 0:
         raise ValueError(f"as many predicted places as true ones are needed, got {len(found)} and {len(true)}")

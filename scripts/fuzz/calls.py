@@ -47,7 +47,7 @@ class Call:
 
     def __str__(self) -> str:
         parts = [*map(_shown, self.arguments), *(f"{name}={_shown(value)}" for name, value in self.options.items())]
-        return f"{getattr(self.function, '__qualname__', self.function)}({', '.join(parts)})"
+        return f"{getattr(self.function, '__qualname__', _shown(self.function))}({', '.join(parts)})"
 
 
 class Outcome(NamedTuple):

@@ -136,7 +136,7 @@ def dual(rng: random.Random, _: Path) -> Call:
     location, image = values.encoder(rng), some(rng, torch.nn.Linear(3, 5), torch.nn.Linear, None)
     if rng.random() < 0.3:
         return Call(csp.DualEncoder, (location, image), {"decoder": some(rng, None, image)})
-    if not isinstance(location, torch.nn.Module) or not isinstance(image, torch.nn.Module):
+    if not any(location is one for one in values.ready()) or not isinstance(image, torch.nn.Module):
         return Call(csp.DualEncoder, (location, image))
     made = csp.DualEncoder(location, image)
     points = torch.from_numpy(values.degrees(rng, 3).copy())
