@@ -36,10 +36,12 @@ TESTS = [
     "tests/test_spec.py",
     "tests/test_seamless.py",
     "tests/test_scales.py",
+    "tests/test_harmonics_options.py",
     "tests/test_harmonics.py::test_first_columns_are_the_textbooks",
     "tests/test_harmonics.py::test_fewer_degrees_are_the_first_columns_of_more",
     "tests/test_harmonics.py::test_satclips_are_those_of_the_antipode_with_longer_zonal_ones",
     "tests/csp/test_objectives.py",
+    "tests/csp/test_objective_edges.py",
     "tests/csp/test_forms.py",
     "tests/csp/test_learned_temperature.py",
 ]

@@ -214,3 +214,17 @@ def test_seamless_frequencies_are_odd_turns(variant: str) -> None:
         turns = sinusoidal.space2vec(variant, **build).frequencies[:4, 0] * 180
         torch.testing.assert_close(turns, turns.round())
         assert (turns.round() % 2 == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "build"),
+    [
+        ("sphere2vec-sphereC", lambda: sinusoidal.sphere2vec("sphereC")),
+        ("sphere2vec-dfs", lambda: sinusoidal.sphere2vec("dfs")),
+        ("space2vec-grid", lambda: sinusoidal.space2vec("grid")),
+        ("nerf", sinusoidal.nerf),
+    ],
+)
+def test_functions_have_the_defaults_of_the_names(name: str, build) -> None:
+    expected = torch.from_numpy(formulas.evaluate(name, places())).float()
+    torch.testing.assert_close(build()(torch.from_numpy(places())), expected, rtol=0, atol=2.5e-7)
