@@ -57,6 +57,7 @@ ROWS = [
     {"locenc.kernels.lanes", "locenc.kernels.chunks", "locenc.kernels.thread_state", "locenc.kernels.choice"},
     {f"locenc.kernels.{name}" for name in ("activations", "layout", "vectors", "processor", "memory", "compiling")},
     {"locenc.compat", "locenc.compat._files"},
+    {"locenc.compat._rehearsal"},
     {"locenc.parquet.thrift"},
     {"locenc.wkb"},
     {"locenc._names", "locenc._files", "locenc._signals", "locenc._extras", "locenc._devices"},
