@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_file
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # scripts are not installed
 
 from scripts.faults import __main__ as command
 from scripts.faults.files import broken, contents, differences, left_over
