@@ -24,7 +24,7 @@ FINER = (
     ("nerf, 5 scales", "nerf, 7 scales"),
     ("geoclip, narrow", "geoclip, published widths"),
 )
-NEAREST = "nearest training place"
+NEAREST, SPLITS = "nearest training place", ("random", "blocks")
 
 
 def main() -> None:
@@ -65,13 +65,24 @@ def encoders(scores: dict[str, dict[str, str]]) -> str:
     )
     rows = [row(candidate, scores[candidate.label]) for candidate in best.values()]
     nearest = scores[NEAREST]
-    rows.append([NEAREST, nearest["random: score"], nearest["blocks: score"], *["–"] * 4, nearest["seconds"]])
+    rows.append([NEAREST, *(beside_best(nearest, split) for split in SPLITS), *["–"] * 4, nearest["seconds"]])
     return markdown(head, rows)
 
 
 def across(scored: dict[str, str]) -> float:
     """The score where regions have no labels."""
-    return float(scored["blocks: score"].split()[0])
+    return float(mean(scored["blocks: score"]))
+
+
+def mean(text: str) -> str:
+    """Without the deviation over seeds, which is that of the places that were drawn, alike for all encoders."""
+    return text.partition(" ±")[0]
+
+
+def beside_best(scored: dict[str, str], split: str) -> str:
+    """The score, and the difference to the best encoder, paired by seed."""
+    less = scored[f"{split}: less the best"]
+    return f"{mean(scored[f'{split}: score'])} ({'best' if float(mean(less)) == 0 else less})"
 
 
 def row(candidate: Candidate, scored: dict[str, str]) -> list[str]:
@@ -80,7 +91,7 @@ def row(candidate: Candidate, scored: dict[str, str]) -> list[str]:
     seam, poles = ("jumps" if jump(position) else "closed" for jump in (antimeridian_jump, pole_jump))
     return [
         candidate.label,
-        *(scored["random: score"], scored["blocks: score"]),
+        *(beside_best(scored, split) for split in SPLITS),
         *("–" if finest is None else f"{finest:,.0f}", seam, poles),
         *(f"{position.out_dim:,}", scored["seconds"]),
     ]
@@ -94,9 +105,7 @@ def finer(scores: dict[str, dict[str, str]]) -> str:
         coarse, fine = (scores[label] for label in pair)
         name = pair[0].partition(",")[0]
         settings = [f"{name}, {pair[0].partition(', ')[2]}", pair[1].partition(", ")[2]]
-        rows.append(
-            [*settings, *(scored[f"{split}: score"] for split in ("random", "blocks") for scored in (coarse, fine))]
-        )
+        rows.append([*settings, *(mean(scored[f"{split}: score"]) for split in SPLITS for scored in (coarse, fine))])
     return markdown(head, rows)
 
 

@@ -11,6 +11,7 @@ sys.path.append(str(Path(__file__).resolve().parent.parent))  # scripts and benc
 import locenc
 from scripts import make_choosing_docs
 
+FINER = make_choosing_docs.FINER
 TEXT = make_choosing_docs.PAGE.read_text(encoding="utf-8")
 
 
@@ -23,8 +24,11 @@ def test_recommendations_can_be_built(call):
     assert eval(call, {"locenc": locenc}).dim == 256
 
 
-def test_finer_settings_lose_where_labels_are_far():
+def test_finer_settings_do_not_win_where_labels_are_far():
     """What the page says of its table."""
     scores = make_choosing_docs.summary()
-    for coarse, fine in make_choosing_docs.FINER:
-        assert make_choosing_docs.across(scores[coarse]) > make_choosing_docs.across(scores[fine])
+    gains = [
+        make_choosing_docs.across(scores[fine]) - make_choosing_docs.across(scores[coarse]) for coarse, fine in FINER
+    ]
+    assert max(gains) < 0.01
+    assert f"up to {-min(gains):.2f}" in TEXT
