@@ -8,10 +8,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 try:
     import fcntl
@@ -138,8 +138,9 @@ def write_bytes(path: str | Path, data: bytes) -> None:
     atomic_write(path, write)
 
 
-def write_array(path: str | Path, array: NDArray[Any]) -> None:
+def write_array(path: str | Path, array: "NDArray[Any]") -> None:
     """Write an array as ``.npy`` atomically; see `atomic_write`."""
+    import numpy as np  # the help of the command lines comes without it
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as file:

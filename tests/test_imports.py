@@ -23,7 +23,10 @@ ROWS = [
     | {f"locenc.compat.{name}" for name in ("torchspatial", "sphere2vec", "csp", "sinr", "geoclip", "satclip")}
     | {f"locenc.compat.{name}" for name in ("_kinds", "_build", "_checkpoint", "_columns")},
     {"locenc.pretrained", "locenc.maps", "locenc.maps.overview", "locenc.maps.html_page", "locenc.encoders"}
-    | {f"locenc.maps.{name}" for name in ("alike_map", "class_maps", "coloured_places", "feature_maps", "likeness")}
+    | {
+        f"locenc.maps.{name}"
+        for name in ("alike_map", "class_maps", "coloured_places", "feature_maps", "likeness", "value_maps")
+    }
     | {"locenc.description", "locenc.versions", "locenc.embedding", "locenc.grids", "locenc.alike", "locenc.sklearn"},
     {"locenc.maps.page", "locenc.maps.sheet"},
     {"locenc.maps.land", "locenc.maps.packing", "locenc.maps.patterns"},
