@@ -32,3 +32,15 @@ def test_finer_settings_do_not_win_where_labels_are_far():
     ]
     assert max(gains) < 0.01
     assert f"up to {-min(gains):.2f}" in TEXT
+
+
+def test_what_is_recommended_is_near_the_best():
+    scores = make_choosing_docs.summary()
+    behind = {
+        (label, split): -float(make_choosing_docs.mean(scores[label][f"{split}: less the best"]))
+        for label in ("sphere2vec-sphereM+, 1000 km", "spherical-harmonics, 10")
+        for split in make_choosing_docs.SPLITS
+    }
+    assert round(behind["sphere2vec-sphereM+, 1000 km", "random"], 2) == 0.01
+    assert round(behind["spherical-harmonics, 10", "random"], 2) == 0.02
+    assert behind["spherical-harmonics, 10", "blocks"] == 0
