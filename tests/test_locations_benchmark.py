@@ -303,3 +303,12 @@ def test_the_quick_sizes_fit_both_splits() -> None:
     quick = World(QUICK, 0)
     for split in SPLITS:
         assert len(quick.rows(split).train) == QUICK.train
+
+
+def test_the_page_has_every_encoder() -> None:
+    """An encoder that is added is measured, too."""
+    data = json.loads((report.FOLDER / "locations.json").read_text(encoding="utf-8"))
+    table = next(table for table in data["tables"] if table["title"] == "Encoders")
+    assert {row[table["columns"].index("name")] for row in table["rows"]} == set(locenc.list_encoders())
+    assert data["settings"]["seeds"] >= 3
+    assert not data["settings"]["quick"]
