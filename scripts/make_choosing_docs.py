@@ -65,7 +65,7 @@ def encoders(scores: dict[str, dict[str, str]]) -> str:
     )
     rows = [row(candidate, scores[candidate.label]) for candidate in best.values()]
     nearest = scores[NEAREST]
-    rows.append([NEAREST, *(beside_best(nearest, split) for split in SPLITS), *["–"] * 4, nearest["seconds"]])
+    rows.append([NEAREST, *(mean(nearest[f"{split}: score"]) for split in SPLITS), *["–"] * 4, nearest["seconds"]])
     return markdown(head, rows)
 
 
@@ -79,19 +79,13 @@ def mean(text: str) -> str:
     return text.partition(" ±")[0]
 
 
-def beside_best(scored: dict[str, str], split: str) -> str:
-    """The score, and the difference to the best encoder, paired by seed."""
-    less = scored[f"{split}: less the best"]
-    return f"{mean(scored[f'{split}: score'])} ({'best' if float(mean(less)) == 0 else less})"
-
-
 def row(candidate: Candidate, scored: dict[str, str]) -> list[str]:
     position = locenc.position_encoder(candidate.name, **candidate.options)
     finest = getattr(position, "resolution_km", None)
     seam, poles = ("jumps" if jump(position) else "closed" for jump in (antimeridian_jump, pole_jump))
     return [
         candidate.label,
-        *(beside_best(scored, split) for split in SPLITS),
+        *(mean(scored[f"{split}: score"]) for split in SPLITS),
         *("–" if finest is None else f"{finest:,.0f}", seam, poles),
         *(f"{position.out_dim:,}", scored["seconds"]),
     ]
