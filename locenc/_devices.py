@@ -26,7 +26,7 @@ def resolve(device: str | torch.device) -> torch.device:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         found = torch.device(device)
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ValueError(f"device must be 'auto', 'cpu', 'cuda' or 'cuda:0', got {device!r}") from error
     if found.type == "meta":
         raise ValueError("tensors on the device 'meta' hold no numbers: nothing can be computed there")

@@ -2,7 +2,7 @@
 
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -189,6 +189,8 @@ def _from_columns(data: Any, lon: str | None, lat: str | None) -> tuple[Floats, 
 
 def _column(table: Any, name: str, index: Any) -> Floats:
     """Numbers of a column, NaN where they are missing."""
+    if not isinstance(name, Hashable):
+        raise TypeError(f"lon= and lat= are names of columns, got {name!r:.60}")
     names = _names(table)
     if name not in names:
         raise ValueError(unknown("column", name, map(str, names)))

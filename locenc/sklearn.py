@@ -12,7 +12,7 @@ from torch import Tensor
 
 from locenc import lazy
 from locenc._extras import require
-from locenc._names import check_count
+from locenc._names import among, check_count
 from locenc.coords import as_pairs
 from locenc.embedding import embed, embedding_dim
 from locenc.location_encoder import LocationEncoder
@@ -164,7 +164,7 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             data, lon, lat = self._columns(places)
         else:
             places = _numbers(places)
-            finite = "allow-nan" if self.missing == "nan" else True
+            finite = "allow-nan" if among(self.missing, ("nan",)) else True
             array = validate_data(self, places, reset=reset, dtype="numeric", ensure_all_finite=finite)
             if array.shape[1] != 2:
                 raise ValueError(
@@ -216,7 +216,7 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing == "nan"
+        tags.input_tags.allow_nan = among(self.missing, ("nan",))
         tags.transformer_tags.preserves_dtype = []
         return tags
 

@@ -81,6 +81,8 @@ def contrastive_loss(
             "a and b must be matrices (n, d) and (m, d) with 0 < n <= m, row i of one belonging to row i of the "
             f"other, got {tuple(a.shape)} and {tuple(b.shape)}"
         )
+    if isinstance(temperature, Tensor) and temperature.numel() != 1:
+        raise ValueError(f"temperature must be one number, got a tensor of shape {tuple(temperature.shape)}")
     if not isinstance(temperature, Tensor) and not check_number("temperature", temperature) > 0:
         raise ValueError(f"temperature must be positive, got {temperature!r}")
     a, b = unit(a), unit(b)

@@ -74,7 +74,10 @@ def full_loss(
     if background_logits is None:
         return loss
     _check_background(background_logits, num_classes)
-    return loss + background_weight * _absence(background_logits, entropy, csp_compat).mean()
+    return (
+        loss
+        + check_number("background_weight", background_weight) * _absence(background_logits, entropy, csp_compat).mean()
+    )
 
 
 def ssdl_loss(
@@ -127,7 +130,7 @@ def ssdl_loss(
     own = labels.long()[:, None]
     present = surprise(logits.gather(1, own), csp_compat=csp_compat).mean()
     there = background_logits.gather(1, own.repeat(len(background_logits) // len(logits), 1))
-    return present + background_weight * _absence(there, entropy, csp_compat).mean()
+    return present + check_number("background_weight", background_weight) * _absence(there, entropy, csp_compat).mean()
 
 
 def slds_loss(

@@ -136,7 +136,7 @@ def _check(encoders: Sequence[Any], titles: Sequence[str] | None, num_clusters: 
     for position, encoder in enumerate(encoders):
         if not isinstance(encoder, nn.Module):
             raise TypeError(f"encoder {position} must be a torch module, got {type(encoder).__name__}")
-    if not 2 <= num_clusters <= len(PALETTE):
+    if not isinstance(num_clusters, int | np.integer) or not 2 <= num_clusters <= len(PALETTE):
         raise ValueError(
             f"num_clusters must lie between 2 and {len(PALETTE)}, the colours there are, got {num_clusters}"
         )

@@ -137,7 +137,7 @@ def _shown(value: Any) -> str:
 def finite(result: Any) -> bool:
     """Whether all numbers in a result are finite."""
     if isinstance(result, torch.Tensor):
-        return not result.is_floating_point() or bool(result.detach().isfinite().all())
+        return result.is_meta or not result.is_floating_point() or bool(result.detach().isfinite().all())
     if isinstance(result, (float, np.floating)):
         return bool(np.isfinite(result))
     if isinstance(result, np.ndarray):

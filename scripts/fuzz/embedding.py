@@ -161,7 +161,11 @@ def embed_grid(rng: random.Random, _: Path) -> Call:
     )
     resolution = some(rng, rng.choice((10, 5, (10, 5), 2.5, 7.5)), 0, -1, 7, (1, 2, 3), "1", np.inf)
     masks = (None, None, "land", lambda lonlat: lonlat[..., 0] > 0)
-    found = {"bounds": bounds, "resolution": resolution, "mask": some(rng, rng.choice(masks), "sea", lambda _: 3)}
+    found = {
+        "bounds": bounds,
+        "resolution": resolution,
+        "mask": rng.choice(masks) if rng.random() < 0.9 else rng.choice(("sea", 3, [], lambda _: 3)),
+    }
     return Call(locenc.embed_grid, (values.encoder(rng),), found)
 
 

@@ -146,7 +146,7 @@ def dual(rng: random.Random, _: Path) -> Call:
 @door("locenc_csp.embed_in_chunks", 2)
 def in_chunks(rng: random.Random, _: Path) -> Call:
     network, (rows, _columns) = torch.nn.Linear(3, 2), sizes(rng)
-    given = some(rng, torch.zeros(rows, 3), torch.zeros(rows, 3, requires_grad=True), torch.tensor(1.0))
+    given = rng.choice((torch.zeros(rows, 3), torch.zeros(rows, 3, requires_grad=True), torch.tensor(1.0), None, "x"))
     return Call(
         csp.embed_in_chunks,
         (network, given, some(rng, rng.choice((1, 2, 100)), 0, -1, 1.5)),
