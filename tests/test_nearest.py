@@ -149,7 +149,7 @@ def test_a_series_called_like_the_new_column_and_a_frame_of_dask(
 ) -> None:
     with pytest.raises(ValueError, match="column 'similarity' already"):
         locenc.nearest(encoder, PARIS, cities.geometry.rename("similarity"))
-    table = pytest.importorskip("dask.dataframe").from_pandas(pandas.DataFrame({"lon": [2.0], "lat": [48.0]}))
+    table = pytest.importorskip("dask.dataframe").from_pandas(pandas.DataFrame({"lon": [2.0], "lat": [48.0]}), 1)
     with pytest.raises(TypeError, match=r"candidates\.compute\(\)"):
         locenc.nearest(encoder, PARIS, table, lon="lon", lat="lat")
 

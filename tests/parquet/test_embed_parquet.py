@@ -270,7 +270,10 @@ def wkb_table(kind, **about):
 
 @pytest.mark.parametrize("kind", [pa.binary(), pa.large_binary(), pa.binary_view(), pa.binary(21)])
 def test_every_type_of_bytes(tmp_path, kind):
-    pq.write_table(wkb_table(kind), tmp_path / "in.parquet")
+    try:
+        pq.write_table(wkb_table(kind), tmp_path / "in.parquet")
+    except pa.ArrowNotImplementedError as error:  # before pyarrow 21
+        pytest.skip(str(error))
     locenc.embed_parquet(tmp_path / "in.parquet", tmp_path / "out.parquet", encoder())
     assert np.array_equal(vectors(tmp_path / "out.parquet"), locenc.embed(lonlat(600), encoder()))
 
