@@ -130,7 +130,8 @@ class EqualEarthFourier(Waves):
     ) -> None:
         num_features = check_count("num_features", num_features, most=2**16)
         if (
-            not isinstance(sigmas, Sequence)
+            isinstance(sigmas, str | bytes)
+            or not isinstance(sigmas, Sequence)
             or not 0 < len(sigmas) <= 64
             or not all(0 < check_number("a sigma", sigma) < math.inf for sigma in sigmas)
         ):

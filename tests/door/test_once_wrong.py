@@ -43,6 +43,7 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: locenc.create("rff", extent=[1, "a"]), TypeError, "extent must be four numbers"),
     (lambda: locenc.create("rbf", kernel_size="x"), TypeError, "kernel_size must be a number"),
     (lambda: locenc.create("geoclip", sigmas=[1, "a"]), TypeError, "a sigma must be a number"),
+    (lambda: locenc.create("geoclip", sigmas=b"x"), ValueError, "sigmas must be 1 to 64 positive"),
     (lambda: locenc.SphericalHarmonics(3, normalization=np.zeros(0)), ValueError, "unknown normalization"),
     (lambda: locenc.Wrap(date=True)([[1.0, 2.0]]), TypeError, "expected a tensor"),
     (lambda: locenc.register({"a": 1}), TypeError, "the name of an encoder must be a text"),
