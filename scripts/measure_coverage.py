@@ -1,9 +1,11 @@
-"""Line coverage of locenc and locenc_csp by the tests. Takes about an hour on a core; parts may run apart.
+"""Line coverage of locenc and locenc_csp by the tests. Takes half an hour on a core; parts may run apart.
 
     python -m scripts.measure_coverage [--parts suite plain interpreter] [--data FOLDER] [--save]
 
-Three parts are combined: the suite; tests of the CPU's kernels with NUMBA_DISABLE_JIT=1, for compiled code is
-invisible to coverage; and tests of Triton's kernels in its interpreter. Processes that tests start are counted too.
+Three parts are combined: the suite, without the files that ask the same of every encoder and kernel again and again;
+tests of the CPU's kernels with NUMBA_DISABLE_JIT=1, for compiled code is invisible to coverage; and tests of Triton's
+kernels in its interpreter, of both the first two cases of each test function. So the whole suite covers what is said
+here, or more. Processes that tests start count too.
 The committed tree is measured, in a copy, so that files can be edited meanwhile. Each part's data stays in the
 folder, with the tree, and a later call combines what lies there.
 """
@@ -42,12 +44,14 @@ class Part(NamedTuple):
 
     environment: dict[str, str]
     arguments: list[str]
+    cases: int | None = None  # of each test function; all unless given
 
 
+REPEATED = ("tests/test_every_encoder.py", "tests/test_harmonics.py", "tests/test_inductor.py", "tests/kernels")
 PARTS = {
-    "suite": Part({}, ["tests"]),
-    "plain": Part({"NUMBA_DISABLE_JIT": "1"}, ["tests/kernels", "tests/test_spec.py", "-k", "not threads"]),
-    "interpreter": Part({"TRITON_INTERPRET": "1"}, ["tests", "-m", "cuda"]),
+    "suite": Part({}, ["tests", *(f"--ignore={path}" for path in REPEATED)]),
+    "plain": Part({"NUMBA_DISABLE_JIT": "1"}, ["tests/kernels", "tests/test_spec.py"], 2),
+    "interpreter": Part({"TRITON_INTERPRET": "1"}, ["tests/triton", "tests/kernels", "-m", "cuda"], 2),
 }
 
 
@@ -90,10 +94,24 @@ def runs(folder: Path) -> list[Path]:
 def run(folder: Path, name: str) -> None:
     """Run a part, and note how it went."""
     start = time.monotonic()
-    command = ["run", "-m", "pytest", "-q", "--tb=short", *PARTS[name].arguments]
-    status = coverage(folder / "checkout", *command, environment=PARTS[name].environment)
+    part = PARTS[name]
+    arguments = part.arguments if part.cases is None else first_cases(folder / "checkout", part)
+    command = ["run", "-m", "pytest", "-q", "--tb=short", *arguments]
+    status = coverage(folder / "checkout", *command, environment=part.environment)
     note = {"pytest's exit status": status, "minutes": (time.monotonic() - start) / 60}
     (folder / f"{name}.part").write_text(json.dumps(note), encoding="utf-8")
+
+
+def first_cases(tree: Path, part: Part) -> list[str]:
+    """Names of the first cases of each test function of a part."""
+    there = {**os.environ, "PYTHONPATH": str(tree), **part.environment}
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *part.arguments]
+    listed = subprocess.run(command, cwd=tree, env=there, check=True, capture_output=True, text=True).stdout
+    functions: dict[str, list[str]] = {}
+    for line in listed.splitlines():
+        if "::" in line:
+            functions.setdefault(line.partition("[")[0], []).append(line)
+    return [case for cases in functions.values() for case in cases[: part.cases]]
 
 
 def coverage(tree: Path, *arguments: str, environment: dict[str, str] | None = None) -> int:
