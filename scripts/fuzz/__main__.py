@@ -4,7 +4,6 @@ python -m scripts.fuzz --inputs 100000 [--seed 0] [--only locenc.embed] [--numbe
 """
 
 import argparse
-import json
 import random
 import shutil
 import tempfile
@@ -16,13 +15,16 @@ from typing import Any
 
 import torch
 
-import locenc
-from benchmarks import machine
+from benchmarks.report import Report
 from scripts.fuzz import drawing, embedding, encoders, files, objectives  # noqa: F401 (they fill the table)
 from scripts.fuzz.calls import outcome
 from scripts.fuzz.table import DOORS
 
-PAGE = machine.ROOT / "docs" / "benchmarks"
+FAULT = (
+    "A fault is an error of an unplanned type, one that another library raised or that says nothing, a changed "
+    "argument, or a result of another shape or type than promised, or with numbers that are not finite "
+    "where the arguments are."
+)
 
 
 def chosen(seed: int, number: int, names: list[str]) -> tuple[str, random.Random]:
@@ -80,45 +82,35 @@ def main() -> None:
     kinds = sum(counts.values(), Counter())
     print(f"{total:,} inputs into {len(counts)} functions in {spent:.0f} s: {len(faults)} faults; {dict(kinds)}")
     print("slowest:", ", ".join(f"{name} {time:.0f} s" for name, time in seconds.most_common(8)))
-    if given.save:
-        found = {
-            "inputs": total,
-            "seed": given.seed,
-            "seconds": round(spent, 1),
-            "faults": faults,
-            "outcomes": {name: dict(sorted(one.items())) for name, one in counts.items()},
-            "versions": {"locenc": locenc.__version__, "torch": torch.__version__},
-        }
-        (PAGE / "fuzz.json").write_text(json.dumps(found, indent=1) + "\n")
-        (PAGE / "fuzz.md").write_text(page(found))
+    report(given, counts, faults, spent).finish(path=None, save=given.save)
     raise SystemExit(1 if faults else 0)
 
 
-def page(found: dict[str, Any]) -> str:
-    """The counts as Markdown."""
-    kinds = sorted(
-        {kind for one in found["outcomes"].values() for kind in one}, key=lambda kind: (kind != "a result", kind)
+def report(
+    given: argparse.Namespace, counts: dict[str, Counter[str]], faults: list[dict[str, Any]], spent: float
+) -> Report:
+    """What was found: a row for each function, a column for each type of error."""
+    total = sum(counts.values(), Counter())
+    kinds = sorted(total, key=lambda kind: (kind != "a result", kind))
+    made = Report(
+        "fuzz",
+        "Generated input for every public function",
+        {"inputs": total.total(), "seed": given.seed, "seconds": round(spent), "threads": 1},
+        counted=True,
+        command=f"python -m scripts.fuzz --inputs {given.inputs} --seed {given.seed} --save",
     )
-    rows = [
-        "| function | " + " | ".join(kinds) + " |",
-        "| --- |" + " ---: |" * len(kinds),
-        *(
-            f"| `{name}` | " + " | ".join(f"{one.get(kind, 0):,}" for kind in kinds) + " |"
-            for name, one in found["outcomes"].items()
-        ),
-    ]
-    total = {kind: sum(one.get(kind, 0) for one in found["outcomes"].values()) for kind in kinds}
-    rows.append("| **all** | " + " | ".join(f"{total[kind]:,}" for kind in kinds) + " |")
-    return f"""# Generated inputs
-
-`python -m scripts.fuzz --inputs {found["inputs"]} --seed {found["seed"]} --save` made {found["inputs"]:,} calls of
-{len(found["outcomes"])} public functions with generated arguments, good and bad, in {found["seconds"]:.0f} s on one
-thread (torch {found["versions"]["torch"]}). {len(found["faults"])} of them ended in a fault: an error of an unplanned
-type, one that another library raised, one without a text, a changed argument, or a result of another shape or type than
-promised, or with numbers that are not finite where the arguments are.
-
-{chr(10).join(rows)}
-"""
+    made.target("calls that ended in a fault", len(faults), most=0, unit="")
+    rows = [(f"`{name}`", *(one.get(kind, 0) for kind in kinds)) for name, one in counts.items()]
+    made.table("Outcomes", ("function", *kinds), [("**all**", *(total[kind] for kind in kinds)), *rows], note=FAULT)
+    if faults:
+        made.table(
+            "Faults",
+            ("input", "function", "fault"),
+            [(one["number"], f"`{one['function']}`", one["fault"].replace("|", "¦")[:200]) for one in faults],
+            note="`--number` with the number of an input makes it again.",
+        )
+    made.keep("faults", faults)
+    return made
 
 
 if __name__ == "__main__":
