@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 from locenc._names import check_count, named_row
 from locenc.embedding import embed, embedding_dim
 from locenc.kernels import chunks
-from locenc.lazy import is_dask
 from locenc.location_encoder import LocationEncoder
-from locenc.places import read
+from locenc.places import is_dask, read
 from locenc.position import PositionEncoder
 
 SIMILARITY = "similarity"

@@ -20,7 +20,7 @@ from locenc._extras import require
 from locenc._names import check_count
 from locenc.kernels import chunks, memory
 from locenc.location_encoder import LocationEncoder
-from locenc.places import read
+from locenc.places import is_dask, read
 from locenc.position import PositionEncoder
 from locenc.tiled import TILE, Encode, acts_on_rows, fill, hooked, tile, undisturbed
 
@@ -103,7 +103,7 @@ def embed(
            [ 0.354, -0.612,  0.707]], dtype=float32)
     """
     dim = embedding_dim(encoder)
-    if lazy.is_dask(data):
+    if is_dask(data):
         options: dict[str, Any] = {"lon": lon, "lat": lat, "batch_size": batch_size, "missing": missing}
         return lazy.embed(data, encoder, as_frame=as_frame, device=device, progress=progress, out=out, **options)
     batch_size = None if batch_size is None else min(check_count("batch_size", batch_size), LARGEST_BATCH)

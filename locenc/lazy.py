@@ -10,13 +10,7 @@ from locenc import places
 from locenc._devices import home
 from locenc._extras import require
 
-PACKAGES = ("dask", "dask_expr", "dask_geopandas")
 NONE = object()  # a table has no CRS at all
-
-
-def is_dask(data: Any) -> bool:
-    """Whether data are a collection of dask's; imports nothing."""
-    return type(data).__module__.partition(".")[0] in PACKAGES
 
 
 def embed(

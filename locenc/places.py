@@ -16,6 +16,7 @@ from locenc.crs import to_degrees
 
 Floats = NDArray[np.float64]
 
+DASK = ("dask", "dask_expr", "dask_geopandas")
 POINT, MISSING = 0, -1  # of shapely.get_type_id
 WAYS = ("raise", "nan")
 NO_CRS = (
@@ -69,6 +70,8 @@ def read(data: Any, *, lon: str | None = None, lat: str | None = None, missing: 
     >>> read([[2.35, 48.86], [float("nan"), 0.0]], missing="nan").missing
     array([False,  True])
     """
+    if is_dask(data):
+        raise TypeError(f"a {type(data).__name__} of dask holds no places yet: load it first, data.compute()")
     if not among(missing, WAYS):
         raise ValueError(unknown("way of treating missing places:", missing, WAYS))
     crs = None
@@ -135,6 +138,11 @@ def located(
     gaps = absent.any()
     check_values(torch.from_numpy(np.where(absent[:, None], 0, lonlat) if gaps else lonlat), index)
     return Places(np.where(absent[:, None], np.nan, lonlat) if gaps else lonlat, absent, index)
+
+
+def is_dask(data: Any) -> bool:
+    """Whether data are a collection of dask's; imports nothing."""
+    return type(data).__module__.partition(".")[0] in DASK
 
 
 def _is(data: Any, package: str, kind: str) -> bool:

@@ -10,13 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from locenc import lazy
 from locenc._extras import require
 from locenc._names import among, check_count
 from locenc.coords import as_pairs
 from locenc.embedding import embed, embedding_dim
 from locenc.location_encoder import LocationEncoder
-from locenc.places import read
+from locenc.places import is_dask, read
 from locenc.position import PositionEncoder
 from locenc.pretrained import from_pretrained
 from locenc.registry import create, list_encoders, position_encoder
@@ -151,7 +150,7 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
 
     def _lonlat(self, places: Any, *, reset: bool) -> NDArray[np.float64]:
         """Longitudes and latitudes of places; columns are noted, or compared with those noted."""
-        if lazy.is_dask(places):
+        if is_dask(places):
             raise TypeError(f"places of dask are embedded by locenc.embed; fit on {type(places).__name__}.compute()")
         if _is_geometry(places):
             frame = places if hasattr(places, "columns") else places.to_frame(places.name or "geometry")

@@ -183,7 +183,7 @@ def geoclip_batch(
     check_pairs(location, "image", image)
     if queue is not None:
         check_tensors(queue=queue)
-    if queue is not None and len(queue):
+    if queue is not None and queue.shape[:1] != (0,):
         if check_matrix("queue", queue)[1] != location.shape[1]:
             raise ValueError(
                 f"location has {location.shape[1]} columns and queue {queue.shape[1]}: both must be of one dimension"

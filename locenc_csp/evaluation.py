@@ -86,8 +86,10 @@ def multiply_prior(
     known = np.ones(len(image), bool) if has_location is None else np.asarray(has_location)
     if known.dtype != np.bool_ or known.shape != image.shape[:1]:
         raise ValueError(f"has_location must be bool of shape ({len(image)},), got {known.dtype} {known.shape}")
+    image_weight = check_number("image_weight", image_weight)
+    location_weight = check_number("location_weight", location_weight)
     for name, value in (("image_weight", image_weight), ("location_weight", location_weight)):
-        if not 0 <= check_number(name, value) < np.inf:
+        if not 0 <= value < np.inf:
             raise ValueError(f"{name} must be finite and >= 0, got {value!r}")
     if image_weight == 0 and location_weight == 0:
         raise ValueError("image_weight and location_weight are both 0: nothing is left of the product")

@@ -80,7 +80,7 @@ def within_km(
     >>> within_km([[2.35, 48.86], [0.0, 0.0]], [[2.35, 48.80], [0.0, 10.0]])
     {1.0: 0.0, 25.0: 0.5, 200.0: 0.5, 750.0: 0.5, 2500.0: 1.0}
     """
-    if not isinstance(km, Sequence | np.ndarray):
+    if not isinstance(km, Sequence | np.ndarray) or np.ndim(km) == 0:
         raise TypeError(f"km must be distances, such as (1.0, 25.0), got {km!r:.60}")
     km = [check_number("a distance of km", one) for one in km]
     found, true = as_lonlat(predicted), as_lonlat(truth)

@@ -54,6 +54,8 @@ class Head(nn.Linear, Predictor):
     def forward(self, embedding: Tensor) -> Tensor:
         """Logits (..., num_classes) of raw embeddings (..., dim)."""
         check_tensors(embedding=embedding)
+        if not embedding.is_floating_point():
+            raise TypeError(f"embeddings must be floating-point numbers, not {embedding.dtype}")
         if embedding.shape[-1:] != (self.in_features,):
             raise ValueError(f"embeddings must be (..., {self.in_features}), got {tuple(embedding.shape)}")
         return super().forward(embedding)

@@ -256,6 +256,8 @@ def check_classes(logits: Tensor, labels: Tensor) -> int:
         For shapes that do not match, an empty batch, or a label out of range.
     """
     check_tensors(logits=logits, labels=labels)
+    if not logits.is_floating_point():
+        raise TypeError(f"logits must be floating-point numbers, not {logits.dtype}")
     if logits.ndim != 2 or labels.shape != logits.shape[:1]:
         raise ValueError(f"logits must be (B, K) and labels (B,), got {tuple(logits.shape)} and {tuple(labels.shape)}")
     if len(labels) == 0:
@@ -284,5 +286,7 @@ def _absence(logits: Tensor, entropy: bool, csp_compat: bool) -> Tensor:
 
 def _check_background(logits: Tensor, num_classes: int) -> None:
     check_tensors(background_logits=logits)
+    if not logits.is_floating_point():
+        raise TypeError(f"background logits must be floating-point numbers, not {logits.dtype}")
     if logits.ndim != 2 or logits.shape[1] != num_classes or len(logits) == 0:
         raise ValueError(f"background logits must have shape (M, {num_classes}), got {tuple(logits.shape)}")
