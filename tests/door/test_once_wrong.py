@@ -71,6 +71,7 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: locenc.maps.points(dask.dataframe.from_pandas(TABLE)), TypeError, "of dask holds no places yet"),
     (lambda: csp.full_loss(POINT + 0j, torch.zeros(2).long()), TypeError, "logits must be floating-point"),
     (lambda: csp.full_loss(POINT, torch.zeros(2).long(), POINT + 0j), TypeError, "background logits must be float"),
+    (lambda: csp.ssdl_loss(POINT, torch.zeros(2).long(), POINT > 0), TypeError, "background logits must be float"),
     (lambda: csp.SoftmaxHead(2, 2)(POINT > 0), TypeError, "embeddings must be floating-point"),
     (lambda: csp.within_km(POINT, POINT, km=np.array(3.0)), TypeError, "km must be distances"),
     (lambda: csp.full_loss(POINT, False), TypeError, "labels must be a tensor, got bool"),
