@@ -190,6 +190,8 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         return table, *names
 
     def _build(self) -> LocationEncoder | PositionEncoder:
+        if not isinstance(self.options, Mapping | None):
+            raise TypeError(f"options must be a mapping, got {self.options!r:.60}")
         if isinstance(self.encoder, (LocationEncoder, PositionEncoder)):
             if self.dim is not None or self.options:
                 raise ValueError("dim and options are for an encoder by name: one that is ready has its own")
@@ -205,8 +207,6 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
         seed = require("sklearn.utils", extra="sklearn").check_random_state(self.random_state).randint(2**31)
         with torch.random.fork_rng(devices=[]):  # torch's own generator stays as it was
             torch.manual_seed(seed)
-            if not isinstance(self.options, Mapping | None):
-                raise TypeError(f"options must be a mapping, got {self.options!r:.60}")
             options = dict(self.options or {})
             if self.dim is None:
                 features: PositionEncoder = position_encoder(self.encoder, **options)  # type: ignore[assignment]

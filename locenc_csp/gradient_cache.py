@@ -54,7 +54,7 @@ def embed_in_chunks(network: Callable[[Tensor], Tensor], inputs: Tensor, chunk_s
     >>> embeddings = embed_in_chunks(network, images, chunk_size=4)
     >>> contrastive_loss(locations, embeddings).backward()  # each image against all six
     """
-    check_count("chunk_size", chunk_size)
+    chunk_size = check_count("chunk_size", chunk_size)
     check_tensors(inputs=inputs)
     if inputs.ndim == 0 or len(inputs) == 0:
         raise ValueError(f"there must be rows to embed, got inputs of shape {tuple(inputs.shape)}")

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from locenc._names import check_number
 from locenc.data import land_mask
 from locenc.maps.running import run
 
@@ -75,7 +76,7 @@ def land_grid(resolution: float, *, sea: bool = False) -> LandGrid:
     ValueError
         If the resolution does not fit.
     """
-    if not 0.25 <= resolution <= 10:
+    if not 0.25 <= check_number("resolution", resolution) <= 10:
         raise ValueError(f"resolution must lie between 0.25 and 10 degrees, got {resolution!r}")
     rows = round(180 / resolution)
     if abs(rows * resolution - 180) > 1e-9:

@@ -74,6 +74,12 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: csp.ssdl_loss(POINT, torch.zeros(2).long(), POINT > 0), TypeError, "background logits must be float"),
     (lambda: csp.SoftmaxHead(2, 2)(POINT > 0), TypeError, "embeddings must be floating-point"),
     (lambda: csp.within_km(POINT, POINT, km=np.array(3.0)), TypeError, "km must be distances"),
+    (lambda: locenc.maps.html(XYZ, "map.html", resolution="x"), TypeError, "resolution must be a number"),
+    (
+        lambda: locenc.LocationTransformer(XYZ, options=torch.zeros(0)).fit(POINT),
+        TypeError,
+        "options must be a mapping",
+    ),
     (lambda: csp.full_loss(POINT, False), TypeError, "labels must be a tensor, got bool"),
     (lambda: csp.full_loss(POINT, torch.zeros(2).long(), POINT, background_weight="x"), TypeError, "background_weight"),
     (lambda: csp.SoftmaxHead(3, 2).loss(POINT, torch.zeros(2).long()), ValueError, r"embeddings must be \(..., 3\)"),
@@ -109,6 +115,10 @@ def test_a_file_without_directions_is_no_geoclip(tmp_path: Path) -> None:
     )
     with pytest.raises(ValueError, match="does not hold GeoCLIP's location encoder"):
         locenc.load_geoclip(tmp_path / "a")
+
+
+def test_a_chunk_size_may_be_of_numpy() -> None:
+    assert csp.embed_in_chunks(torch.nn.Linear(3, 2), torch.zeros(3, 3), np.int64(2)).shape == (3, 2)
 
 
 def test_a_temperature_may_be_a_tensor() -> None:
