@@ -39,6 +39,13 @@ exclude_also =
 """
 
 
+NOTE = (
+    "Kernels for the CPU are written with vectors of LLVM, which plain Python cannot run (`<intrinsic load> is not "
+    "usable in pure-python`): what they compile to is compared with the plain implementation by `tests/kernels`, but "
+    "most of their bodies cannot be counted, and tests of them fail in the part that runs them without the compiler."
+)
+
+
 class Part(NamedTuple):
     """A run of pytest: what is set in its environment, and which tests."""
 
@@ -128,11 +135,11 @@ def report(numbers: dict, done: dict[str, dict], tree: Path) -> Report:
     )
     rows = []
     for package in ("locenc", "locenc_csp"):
-        files = [file["summary"] for name, file in numbers["files"].items() if name.startswith(f"{package}/")]
-        lines, covered = (sum(file[key] for file in files) for key in ("num_statements", "covered_lines"))
-        rows.append((package, lines, lines - covered, f"{100 * covered / lines:.2f}"))
-        found.target(f"lines of {package} covered", 100 * covered / lines, least=95, unit="%")
-    found.table("Packages", ("package", "lines", "uncovered", "covered, %"), rows)
+        percent, row = counted(package, numbers, f"{package}/")
+        rows.append(row)
+        found.target(f"lines of {package} covered", percent, least=95, unit="%")
+    rows.append(counted("locenc without locenc/kernels/numba_*.py", numbers, "locenc/", "locenc/kernels/numba_")[1])
+    found.table("Packages", ("package", "lines", "uncovered", "covered, %"), rows, note=NOTE)
     rows = [
         (f"`{name}`", f"{file['summary']['percent_covered']:.1f}", ranges(file["missing_lines"]))
         for name, file in sorted(numbers["files"].items())
@@ -140,6 +147,14 @@ def report(numbers: dict, done: dict[str, dict], tree: Path) -> Report:
     ]
     found.table("Uncovered lines", ("file", "covered, %", "lines"), rows)
     return found
+
+
+def counted(title: str, numbers: dict, prefix: str, without: str = "-") -> tuple[float, tuple[str, int, int, str]]:
+    """Percent covered of the files with a prefix, but for some, and their row."""
+    names = [name for name in numbers["files"] if name.startswith(prefix) and not name.startswith(without)]
+    files = [numbers["files"][name]["summary"] for name in names]
+    lines, covered = (sum(file[key] for file in files) for key in ("num_statements", "covered_lines"))
+    return 100 * covered / lines, (title, lines, lines - covered, f"{100 * covered / lines:.2f}")
 
 
 def ranges(lines: list[int]) -> str:

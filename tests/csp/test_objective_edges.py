@@ -43,6 +43,15 @@ def test_texts_name_the_objective() -> None:
         mc_location(rows(), rows()[:3], rows())
 
 
+@pytest.mark.parametrize("value", ["1", True, None])
+def test_numbers_of_a_wrong_type_are_named(value: object) -> None:
+    with pytest.raises(TypeError, match=rf"^temperature of B must be a number, got {value!r}$"):
+        Objective("MC-BD", temperature={"B": value})
+    if value is not None:
+        with pytest.raises(TypeError, match=rf"^same_place_km must be a number, got {value!r}$"):
+            Objective("MC-B", same_place_km=value)
+
+
 def test_the_dropout_term_alone_takes_a_mask() -> None:
     places = torch.tensor([[0.0, 0.0], [0.0, 0.0], [50.0, 0.0], [90.0, 0.0]], dtype=torch.float64)
     masked, _ = Objective("MC-D", same_place_km=1.0)(rows(), rows(), twin=rows().cos(), places=places)
