@@ -99,6 +99,7 @@ def test_a_copy_goes_to_another_device(monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, moved = build(), []
     monkeypatch.setattr(nn.Module, "to", lambda self, device: moved.append(self) or self)
     monkeypatch.setattr(embedding, "_streams", lambda device: False)
+    monkeypatch.setattr(embedding, "resolve", torch.device)
     result = locenc.embed(globe(5), encoder, device="meta")
     assert moved[0] is not encoder
     assert_same_bytes(result, locenc.embed(globe(5), copy.deepcopy(encoder)))

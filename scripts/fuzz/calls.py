@@ -14,13 +14,16 @@ import pandas
 import torch
 from torch import nn
 
+import locenc
+import locenc_csp
+
 #: What a public function may raise; `OSError` where it reads or writes files.
 PLANNED = (ValueError, TypeError, ImportError, OSError)
 UNABLE = "cannot run here"  # what `locenc.backend` says in a RuntimeError
 LONGEST = 4000  # letters of a message
 #: Who may raise: this library, and scikit-learn's checks of what its estimators are given.
 RAISING = ("sklearn/utils/validation.py", "sklearn/base.py")
-PACKAGES = tuple(str(Path(__file__).resolve().parents[2] / name) for name in ("locenc", "locenc_csp"))
+PACKAGES = tuple(str(Path(package.__path__[0]).resolve()) for package in (locenc, locenc_csp))
 
 
 @dataclass(frozen=True)

@@ -156,7 +156,7 @@ def test_bad_settings():
     for temperature in (0, -1, np.inf, np.nan):
         with pytest.raises(ValueError, match="temperature must be positive and finite"):
             temper([[0.5, 0.5]], temperature)
-    with pytest.raises(ValueError, match="bins must be a whole number of at least 1, got 0"):
+    with pytest.raises(ValueError, match="bins must be a whole number from 1 to 1,048,576, got 0"):
         reliability([[0.5, 0.5]], [0], bins=0)
     with pytest.raises(ValueError, match=r"in 0 \.\. 1, but row 0 has 2"):
         fit_temperature([[0.5, 0.5]], [2])

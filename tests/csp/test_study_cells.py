@@ -137,10 +137,14 @@ def test_an_interrupt_ends_the_workers(tmp_path: Path) -> None:
         os.kill(os.getpid(), signal.SIGINT)
 
     other = threading.Thread(target=interrupt)
-    other.start()
     place, work = Workplace(tmp_path / "t.parquet", tmp_path), [named("endless", 0), named("quick", 1)]
-    with pytest.raises(KeyboardInterrupt):
-        run_cells(note_threads, place, work, label="test", workers=1)
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            run_cells(note_threads, place, work, label="test", workers=1)
+    finally:
+        signal.signal(signal.SIGINT, usual)
     other.join()
     assert not [worker for worker in multiprocessing.active_children() if worker.is_alive()]
     assert [path.name for path in tmp_path.iterdir()] == ["begun"]
