@@ -186,7 +186,8 @@ def read_settings(path: str | Path) -> bytes:
         If it is larger than any settings are.
     """
     with open(path, "rb") as file:
-        content = file.read(MAX_JSON + 1)
+        size = os.fstat(file.fileno()).st_size  # read() takes the memory that it is told, whatever there is
+        content = file.read(min(size, MAX_JSON) + 1)
     if len(content) > MAX_JSON:
         raise ValueError(f"it is larger than {MAX_JSON:,} bytes")
     return content
