@@ -44,6 +44,19 @@ def settings(owner: str, build: Callable[..., Any], options: Mapping[str, Any]) 
     return {**defaults, **options}
 
 
+def check_text(name: str, value: Any) -> str:
+    """Return a text.
+
+    Raises
+    ------
+    TypeError
+        For anything else.
+    """
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, got {value!r:.80}")
+    return value
+
+
 def check_count(name: str, value: Any, *, least: int = 1, most: int | None = None) -> int:
     """Return a whole number from ``least`` to ``most`` as an int.
 

@@ -1,6 +1,6 @@
 """Where a class is likely: maps of P(label | location) of a fine-tuned head."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from locenc._names import unknown
 from locenc.maps.running import run
-from locenc.maps.sheet import Sheet, field
+from locenc.maps.sheet import Sheet, check_maps, field
 
 __all__ = ["probability"]
 
@@ -64,7 +64,7 @@ def probability(
     ImportError
         If matplotlib is missing.
     TypeError
-        If encoder or head is no module.
+        If encoder or head is no module, or a label neither number nor name.
     ValueError
         For an unknown label, no head, an output that is no probability, and as `locenc.maps.similarity`.
 
@@ -143,9 +143,13 @@ def _checked(values: Tensor) -> Tensor:
 def _numbers(label: Any, classes: Sequence[str] | None, count: int) -> list[int]:
     if classes is not None and len(classes) != count:
         raise ValueError(f"classes must name the head's {count} classes, got {len(classes)} names")
-    labels = [label] if isinstance(label, (str, int, np.integer)) else list(label)
-    if not 1 <= len(labels) <= MOST:
-        raise ValueError(f"expected 1 to {MOST} labels, a map for each, got {len(labels)}")
+    if isinstance(label, (str, int, np.integer)):
+        labels = [label]
+    elif isinstance(label, Iterable):
+        labels = list(label)
+    else:
+        raise TypeError(f"label must be a class, by number or name, or several, got {label!r:.80}")
+    check_maps("labels", len(labels), MOST)
     found = []
     for one in labels:
         if isinstance(one, str):

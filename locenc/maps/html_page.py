@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from locenc._extras import require
 from locenc._files import as_path, write_text
-from locenc._names import check_count
+from locenc._names import check_count, check_text
 from locenc.data import coastline
 from locenc.maps.canvas import SEA
 from locenc.maps.land import SOUTH, LandGrid, embed_land, land_grid
@@ -112,17 +112,14 @@ def html(
     path = as_path(path)
     if not isinstance(encoder, nn.Module):
         raise TypeError(f"encoder must be a torch module, got {type(encoder).__name__}")
-    if not (title is None or isinstance(title, str)):
-        raise TypeError(f"title must be text, got {title!r}")
+    title = type(encoder).__name__ if title is None else check_text("title", title)
     num_clusters = check_count("num_clusters", num_clusters, least=2, most=len(PALETTE))
     components = check_count("components", components, most=MOST_COMPONENTS)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder; give the name of a file, such as {path / 'map.html'}")
     grid = land_grid(resolution, sea=not land_only)
     view = _view(encoder, grid, num_clusters, components, seed)
-    write_text(
-        path, _page(title or type(encoder).__name__, type(encoder).__name__, grid, view, num_clusters, land_only)
-    )
+    write_text(path, _page(title, type(encoder).__name__, grid, view, num_clusters, land_only))
     return path
 
 

@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 from locenc.maps.canvas import Canvas
 from locenc.maps.projection import Floats
 from locenc.maps.running import run
-from locenc.maps.sheet import Sheet, field
+from locenc.maps.sheet import Sheet, check_maps, field
 from locenc.places import read
 
 __all__ = ["similarity"]
@@ -97,8 +97,7 @@ def _several(
     ax: Any,
 ) -> Any:
     """One map for each encoder."""
-    if not 1 <= len(encoders) <= MOST:
-        raise ValueError(f"expected 1 to {MOST} encoders, a map for each, got {len(encoders)}")
+    check_maps("encoders", len(encoders), MOST)
     here, called = _place(place, name)
     title = f"Similarity to {called} (star)" if title is None else title
     sheet = Sheet(list(encoders), [bounds] * len(encoders), crs, ax, heading=title)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from locenc._extras import require
-from locenc._names import among, check_count, unknown
+from locenc._names import among, check_count, check_text, unknown
 from locenc.data import land_mask, sample_raster
 from locenc.maps.canvas import INK, Canvas, projection_of
 from locenc.maps.projection import Floats
@@ -16,6 +16,12 @@ WIDTH, MARGIN, GAP = 10.0, 0.3, 0.3  # inches
 TITLE, HEADING, BAR, FOOT = 0.45, 0.36, 0.62, 0.3
 COLUMNS = 3
 AREAS = ("land", "globe")
+
+
+def check_maps(what: str, count: int, most: int) -> None:
+    """Check how many maps are asked for; ValueError for none, or more than a sheet shows."""
+    if not 1 <= count <= most:
+        raise ValueError(f"expected 1 to {most} {what}, a map for each, got {count}")
 
 
 class Sheet:
@@ -45,6 +51,8 @@ class Sheet:
     def __init__(
         self, titles: Sequence[str], bounds: Sequence[Any], crs: Any, ax: Any, *, heading: str = "", note: str = ""
     ) -> None:
+        for title in (*titles, heading):
+            check_text("title", title)
         self._bar: Any = None
         if ax is None:
             self.result, panels = self._figure(titles, bounds, crs, heading, note)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from locenc.maps.projection import Floats
-from locenc.maps.sheet import Sheet, field
+from locenc.maps.sheet import Sheet, check_maps, field
 
 __all__ = ["values"]
 
@@ -74,15 +74,16 @@ def values(
     'noon sun at equinox, share'
     """
     several = isinstance(function, Mapping)
-    functions: dict[str, Any] = dict(function) if isinstance(function, Mapping) else {title: function}
-    if not 1 <= len(functions) <= MOST:
-        raise ValueError(f"expected 1 to {MOST} functions, a map for each, got {len(functions)}")
+    functions: dict[str, Any] = dict(function) if isinstance(function, Mapping) else {"": function}
+    check_maps("functions", len(functions), MOST)
     for one in functions.values():
         if not callable(one):
             raise TypeError(f"function must map (N, 2) degrees to (N,) numbers, got {type(one).__name__}")
     if limits is not None and not limits[0] < limits[1]:
         raise ValueError(f"limits must be two rising numbers, got {limits}")
-    sheet = Sheet(list(functions), [bounds] * len(functions), crs, ax, heading=title if several else "")
+    sheet = Sheet(
+        list(functions) if several else [title], [bounds] * len(functions), crs, ax, heading=title if several else ""
+    )
     fields = [
         field(canvas, partial(_numbers, one), over=over, pixels=pixels)
         for canvas, one in zip(sheet.canvases, functions.values(), strict=True)

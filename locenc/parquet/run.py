@@ -19,7 +19,7 @@ from tqdm import tqdm
 import locenc
 from locenc._devices import home, resolve
 from locenc._files import as_path
-from locenc._names import among, check_count, unknown
+from locenc._names import among, check_count, check_text, unknown
 from locenc.embedding import embed, embedding_dim
 from locenc.location_encoder import LocationEncoder
 from locenc.parquet.geometry import PlaceColumns, place_columns, places
@@ -127,7 +127,7 @@ def embed_parquet(
         raise ValueError(f"source and target are one file, {source}: name another target")
     with _named(source):
         columns = place_columns(opened.schema, lon, lat)
-    written = Target(opened, column, dtype, dim)
+    written = Target(opened, check_text("column", column), dtype, dim)
     rows = rows_of_a_chunk(opened, dim)
     about = (
         _identity(encoder, at)

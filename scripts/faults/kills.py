@@ -178,7 +178,9 @@ def _session(leader: int) -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            state, _, _, session = path.read_text().rpartition(")")[2].split()[:4]
-            if int(session) == leader and state != "Z":
+            fields = path.read_text().rpartition(")")[2].split()
+            state, session, threads = fields[0], int(fields[3]), int(fields[17])
+            # The first thread may be a zombie while others still hold files, and a lock.
+            if session == leader and (state != "Z" or threads > 1):
                 found.append(int(path.parent.name))
     return found

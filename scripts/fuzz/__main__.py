@@ -4,6 +4,7 @@ python -m scripts.fuzz --inputs 100000 [--seed 0] [--only locenc.embed] [--numbe
 """
 
 import argparse
+import contextlib
 import random
 import shutil
 import tempfile
@@ -38,19 +39,26 @@ def run(seed: int, numbers: range, names: list[str]) -> Iterator[tuple[int, str,
     """Number, function, outcome, fault, the call, and seconds of each input."""
     folder = Path(tempfile.mkdtemp(prefix="locenc-fuzz-"))
     try:
-        for number in numbers:
-            name, rng = chosen(seed, number, names)
-            start = time.perf_counter()
-            torch.manual_seed(number)
-            call = DOORS[name].door(rng, folder)
-            found = outcome(call)
-            yield number, name, found.kind, found.fault, str(call) if found.fault else "", time.perf_counter() - start
-            if number % 200 == 199:
-                for path in folder.iterdir():
-                    if path.name != "small":
-                        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        with contextlib.chdir(folder):  # a wrong path may name a file there
+            yield from _run(seed, numbers, names, folder)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _run(
+    seed: int, numbers: range, names: list[str], folder: Path
+) -> Iterator[tuple[int, str, str, str | None, str, float]]:
+    for number in numbers:
+        name, rng = chosen(seed, number, names)
+        start = time.perf_counter()
+        torch.manual_seed(number)
+        call = DOORS[name].door(rng, folder)
+        found = outcome(call)
+        yield number, name, found.kind, found.fault, str(call) if found.fault else "", time.perf_counter() - start
+        if number % 200 == 199:
+            for path in folder.iterdir():
+                if path.name != "small":
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def main() -> None:

@@ -206,7 +206,7 @@ def embed_parquet(rng: random.Random, folder: Path) -> Call:
     given = some(rng, source, folder / "absent.parquet", folder, target, "", share=0.95)
 
     def check(report: Any) -> str | None:
-        rows = pq.read_metadata(target).num_rows
+        rows = pq.read_metadata(report.path).num_rows
         return None if rows == len(points) else f"{rows} rows of {len(points)}"
 
     return Call(

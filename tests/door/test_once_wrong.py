@@ -34,6 +34,8 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: locenc.from_pretrained(np.array(3.0)), TypeError, "path must be text or a path, got ndarray"),
     (lambda: locenc.load_csp(3), TypeError, "path must be text or a path, got int"),
     (lambda: locenc.from_pretrained(""), ValueError, "path must name a file or folder"),
+    (lambda: locenc.maps.values(lambda at: at[:, 0], label="", title=[[]]), TypeError, "title must be text"),
+    (lambda: locenc.maps.probability(XYZ, torch.nn.Linear(3, 2), label=1.5), TypeError, "label must be a class, by"),
     (lambda: locenc.FFN(2.0, 3), ValueError, "in_dim must be a whole number"),
     (lambda: locenc.Siren(2, 0), ValueError, "out_dim must be a whole number"),
     (lambda: locenc.ResidualFCNet(np.zeros(2), 1), ValueError, "in_dim must be a whole number"),

@@ -414,3 +414,9 @@ def test_footers_come_out_as_they_went_in(tmp_path, statistics):
     data = path.read_bytes()
     metadata = data[-8 - int.from_bytes(data[-8:-4], "little") : -8]
     assert thrift.write(thrift.read(metadata)) == metadata
+
+
+def test_the_name_of_the_column_is_text(given_file, tmp_path):
+    with pytest.raises(TypeError, match=r"column must be text, got 1\.5"):
+        locenc.embed_parquet(given_file, tmp_path / "new.parquet", encoder(), column=1.5)
+    assert not list(tmp_path.glob("*new*"))
