@@ -204,7 +204,14 @@ class LocationTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Bas
             return from_pretrained(self.encoder)
         if not isinstance(self.encoder, str):
             raise TypeError(f"encoder must be a name, a folder or an encoder, got {type(self.encoder).__name__}")
-        seed = require("sklearn.utils", extra="sklearn").check_random_state(self.random_state).randint(2**31)
+        check_random_state = require("sklearn.utils", extra="sklearn").check_random_state
+        try:
+            seed = check_random_state(self.random_state).randint(2**31)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"random_state must be None, a whole number from 0 to 2**32 - 1 or a RandomState, got "
+                f"{self.random_state!r:.80}"
+            ) from error
         with torch.random.fork_rng(devices=[]):  # torch's own generator stays as it was
             torch.manual_seed(seed)
             options = dict(self.options or {})

@@ -95,6 +95,11 @@ def relative_information(
     check_count("min_places", min_places)
     part_of, num_parts = _partition(radius, cell_km, ring_km, num_sectors)
     codes, num_bins = _bin_values(marks, bins)
+    if num_parts * num_bins > MOST_COUNTS:
+        raise ValueError(
+            f"{num_parts:,} parts with {num_bins:,} bins are more than {MOST_COUNTS:,} counts for each neighbourhood; "
+            "take fewer of either"
+        )
 
     def score(batch: Batch) -> Floats:
         owner = np.repeat(np.arange(len(batch.centres)), np.diff(batch.splits))
@@ -128,8 +133,11 @@ def _partition(
         raise ValueError(f"{name} must be positive and finite, got {size!r}")
     width = size / EARTH_RADIUS_KM
     steps_out = int(radius / width) + 2
-    if name == "cell_km" and 4 * steps_out**2 > MOST_COUNTS:
-        raise ValueError(f"cell_km must be at least a thousandth of the radius, or about that, got {size!r}")
+    parts = {"cell_km": 4 * steps_out**2, "ring_km": steps_out, "num_sectors": count}[name]
+    if parts > MOST_COUNTS:
+        raise ValueError(
+            f"{name}={size!r} cuts a neighbourhood into {parts:,} parts, more than {MOST_COUNTS:,}; take fewer"
+        )
 
     def polar(local: Floats) -> tuple[Floats, Floats]:
         flat = np.hypot(local[:, 0], local[:, 1])
@@ -150,17 +158,13 @@ def _partition(
     def sectors(local: Floats) -> Rows:
         return steps(polar(local)[1] / (2 * np.pi) * count) % count
 
-    return {
-        "cell_km": (cells, 4 * steps_out**2),
-        "ring_km": (rings, steps_out),
-        "num_sectors": (sectors, count),
-    }[name]
+    return {"cell_km": cells, "ring_km": rings, "num_sectors": sectors}[name], parts
 
 
 def _bin_values(values: Floats, bins: int | ArrayLike) -> tuple[Rows, int]:
     """Bin of each value, and the number of bins; the last bin holds its upper edge."""
     if np.ndim(bins) == 0:
-        edges = np.histogram_bin_edges(values, check_count("bins", bins))
+        edges = np.histogram_bin_edges(values, check_count("bins", bins, most=MOST_COUNTS))
     else:
         edges = np.asarray(bins, np.float64)
         if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all():

@@ -3,9 +3,9 @@
     python -m scripts.measure_coverage [--parts suite plain interpreter] [--data FOLDER] [--save]
 
 Three parts are combined: the suite, without the files that ask the same of every encoder and kernel again and again;
-tests of the CPU's kernels with NUMBA_DISABLE_JIT=1, for compiled code is invisible to coverage; and tests of Triton's
-kernels in its interpreter, of both the first two cases of each test function. So the whole suite covers what is said
-here, or more. Processes that tests start count too.
+the CPU's kernels as plain Python, for compiled code is invisible to coverage; and tests of Triton's kernels in its
+interpreter, of them the first two cases of each test function. So the whole suite covers what is said here, or more.
+Processes that tests start count too.
 The committed tree is measured, in a copy, so that files can be edited meanwhile. Each part's data stays in the
 folder, with the tree, and a later call combines what lies there.
 """
@@ -39,13 +39,6 @@ exclude_also =
 """
 
 
-NOTE = (
-    "Kernels for the CPU are written with vectors of LLVM, which plain Python cannot run (`<intrinsic load> is not "
-    "usable in pure-python`): what they compile to is compared with the plain implementation by `tests/kernels`, but "
-    "most of their bodies cannot be counted, and tests of them fail in the part that runs them without the compiler."
-)
-
-
 class Part(NamedTuple):
     """A run of pytest: what is set in its environment, and which tests."""
 
@@ -57,7 +50,7 @@ class Part(NamedTuple):
 REPEATED = ("tests/test_every_encoder.py", "tests/test_harmonics.py", "tests/test_inductor.py", "tests/kernels")
 PARTS = {
     "suite": Part({}, ["tests", *(f"--ignore={path}" for path in REPEATED)]),
-    "plain": Part({"NUMBA_DISABLE_JIT": "1"}, ["tests/kernels", "tests/test_spec.py"], 2),
+    "plain": Part({}, ["tests/kernels/test_plain_python.py"]),
     "interpreter": Part({"TRITON_INTERPRET": "1"}, ["tests/triton", "tests/kernels", "-m", "cuda"], 2),
 }
 
@@ -135,11 +128,10 @@ def report(numbers: dict, done: dict[str, dict], tree: Path) -> Report:
     )
     rows = []
     for package in ("locenc", "locenc_csp"):
-        percent, row = counted(package, numbers, f"{package}/")
+        percent, row = counted(package, numbers)
         rows.append(row)
         found.target(f"lines of {package} covered", percent, least=95, unit="%")
-    rows.append(counted("locenc without locenc/kernels/numba_*.py", numbers, "locenc/", "locenc/kernels/numba_")[1])
-    found.table("Packages", ("package", "lines", "uncovered", "covered, %"), rows, note=NOTE)
+    found.table("Packages", ("package", "lines", "uncovered", "covered, %"), rows)
     rows = [
         (f"`{name}`", f"{file['summary']['percent_covered']:.1f}", ranges(file["missing_lines"]))
         for name, file in sorted(numbers["files"].items())
@@ -149,12 +141,11 @@ def report(numbers: dict, done: dict[str, dict], tree: Path) -> Report:
     return found
 
 
-def counted(title: str, numbers: dict, prefix: str, without: str = "-") -> tuple[float, tuple[str, int, int, str]]:
-    """Percent covered of the files with a prefix, but for some, and their row."""
-    names = [name for name in numbers["files"] if name.startswith(prefix) and not name.startswith(without)]
-    files = [numbers["files"][name]["summary"] for name in names]
+def counted(package: str, numbers: dict) -> tuple[float, tuple[str, int, int, str]]:
+    """Percent covered of the files of a package, and their row."""
+    files = [file["summary"] for name, file in numbers["files"].items() if name.startswith(f"{package}/")]
     lines, covered = (sum(file[key] for file in files) for key in ("num_statements", "covered_lines"))
-    return 100 * covered / lines, (title, lines, lines - covered, f"{100 * covered / lines:.2f}")
+    return 100 * covered / lines, (package, lines, lines - covered, f"{100 * covered / lines:.2f}")
 
 
 def ranges(lines: list[int]) -> str:

@@ -80,6 +80,8 @@ def _adapt(checkpoint: Checkpoint, position: _Position, weight: Tensor, bias: Te
                 f"its hyper-parameters give {len(columns)} feature columns (le_type {checkpoint.setting('le_type')!r}, "
                 f"{position.options}), but its first layer takes {weight.shape[1]}"
             )
+    if bias.shape != weight.shape[:1]:
+        raise checkpoint.error(f"its first layer has {len(weight)} rows, but a bias of shape {tuple(bias.shape)}")
     exact = weight.double()
     if position.shift is not None:
         bias = (bias.double() + exact @ position.shift).to(bias.dtype)

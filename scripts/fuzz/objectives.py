@@ -211,12 +211,8 @@ def full(rng: random.Random, _: Path) -> Call:
 def ssdl(rng: random.Random, _: Path) -> Call:
     rows, classes = sizes(rng)
     logits, background = matrix(rng, rows, classes), matrix(rng, rows * rng.choice((1, 2)), classes)
-    return Call(
-        csp.ssdl_loss,
-        (logits, labels(rng, rows, classes, tensor=True), some(rng, background, matrix(rng, 1, classes))),
-        {},
-        loss(logits, background),
-    )
+    marks, background = labels(rng, rows, classes, tensor=True), some(rng, background, matrix(rng, 1, classes))
+    return Call(csp.ssdl_loss, (logits, marks, background), {}, loss(logits, background))
 
 
 @door("locenc_csp.slds_loss", 2)

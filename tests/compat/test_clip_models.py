@@ -248,3 +248,14 @@ def test_satclip_that_cannot_be_loaded(changes: dict[str, Any], message: str, tm
     torch.save(content, path)
     with pytest.raises(ValueError, match=message):
         locenc.load_satclip(path)
+
+
+def test_satclip_with_a_bias_cut_short(tmp_path: Path) -> None:
+    path = tmp_path / "model.ckpt"
+    satclip_file(path, "grid", "fcnet")
+    content = torch.load(path)
+    for name in ("model.nnet.feats.0.bias", "model.location.nnet.feats.0.bias"):
+        content["state_dict"][name] = content["state_dict"][name][:-1]
+    torch.save(content, path)
+    with pytest.raises(ValueError, match=r"its first layer has \d+ rows, but a bias of shape"):
+        locenc.load_satclip(path)

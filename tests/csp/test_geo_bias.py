@@ -228,7 +228,7 @@ def test_bad_self_information(change, error, message):
         ({"cell_km": 5, "ring_km": 5}, r"got cell_km and ring_km"),
         ({"cell_km": 0}, r"cell_km must be positive and finite, got 0"),
         ({"num_sectors": 0}, r"num_sectors must be a whole number of at least 1, got 0"),
-        ({"ring_km": 5, "bins": 0}, r"bins must be a whole number of at least 1, got 0"),
+        ({"ring_km": 5, "bins": 0}, r"bins must be a whole number from 1 to 4,000,000, got 0"),
         ({"ring_km": 5, "bins": [2, 1]}, r"two or more rising edges"),
         ({"ring_km": 5, "bins": [0, 0.5]}, r"within the bins, 0 to 0.5, but row 1 has 1$"),
         ({"ring_km": 5, "min_places": 0}, r"min_places must be"),

@@ -36,6 +36,21 @@ CALLS: list[tuple[Callable[[], Any], type[Exception], str]] = [
     (lambda: locenc.from_pretrained(""), ValueError, "path must name a file or folder"),
     (lambda: locenc.maps.values(lambda at: at[:, 0], label="", title=[[]]), TypeError, "title must be text"),
     (lambda: locenc.maps.probability(XYZ, torch.nn.Linear(3, 2), label=1.5), TypeError, "label must be a class, by"),
+    (
+        lambda: locenc.LocationTransformer("xyz", random_state=-1).fit([[1.0, 2.0]]),
+        ValueError,
+        "random_state must be None, a whole number from 0",
+    ),
+    (
+        lambda: csp.relative_information([[1.0, 2.0]] * 3, [0, 1, 0], radius_km=100, ring_km=1e-9),
+        ValueError,
+        "ring_km=1e-09 cuts a neighbourhood into 100,000,000,00",
+    ),
+    (
+        lambda: csp.relative_information([[1.0, 2.0]] * 3, [0, 1, 0], radius_km=100, num_sectors=4000, bins=4000),
+        ValueError,
+        "4,000 parts with 4,000 bins are more than",
+    ),
     (lambda: locenc.FFN(2.0, 3), ValueError, "in_dim must be a whole number"),
     (lambda: locenc.Siren(2, 0), ValueError, "out_dim must be a whole number"),
     (lambda: locenc.ResidualFCNet(np.zeros(2), 1), ValueError, "in_dim must be a whole number"),

@@ -140,8 +140,11 @@ import locenc
 def spent():
     found = {}
     for task in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{task}/stat") as file:
-            user, system = file.read().rpartition(")")[2].split()[11:13]
+        try:
+            with open(f"/proc/self/task/{task}/stat") as file:
+                user, system = file.read().rpartition(")")[2].split()[11:13]
+        except OSError:  # a thread that has ended since
+            continue
         found[task] = int(user) + int(system)
     return found
 
