@@ -6,56 +6,21 @@ each value that is not 0, and ``indptr.npy`` int64 (M + 1). ``meta.json`` is wri
 """
 
 import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from locenc._extras import require
 from locenc._files import read_json, write_array, write_text
 from locenc_csp._chunks import fill_array, open_array
+from locenc_csp.datasets.matrices import VALUES_PER_BLOCK, Matrix, Sparse, dense
 
-__all__ = ["ImageProbabilities", "Sparse", "first_fault", "open_probabilities", "read_sparse", "write_probabilities"]
+__all__ = ["ImageProbabilities", "open_probabilities", "write_probabilities"]
 
-TOLERANCE = 1e-3  # how far a probability may pass 1, as in evaluation
-VALUES_PER_BLOCK = 4_000_000
 ARRAYS = ("data", "indices", "indptr")
-#: A sparse matrix that is read unpacks to at most so many times its file and 1 MiB more.
-MOST_TIMES = 100
-
-
-class Sparse(NamedTuple):
-    """A sparse matrix (CSR): row i has ``data[indptr[i]:indptr[i + 1]]`` in the columns ``indices`` there.
-
-    Attributes
-    ----------
-    data, indices : ndarray
-        float32 and int32, (number of values,).
-    indptr : ndarray
-        int64 (M + 1,).
-    num_columns : int
-        K.
-    """
-
-    data: NDArray[np.float32]
-    indices: NDArray[np.int32]
-    indptr: NDArray[np.int64]
-    num_columns: int
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(M, K)."""
-        return len(self.indptr) - 1, self.num_columns
-
-    def __len__(self) -> int:
-        """Count the rows."""
-        return len(self.indptr) - 1
-
-
-Matrix = NDArray[Any] | Sparse
+_REMEDY = "import the data set again (`locenc-csp import`)"
 
 
 class ImageProbabilities(NamedTuple):
@@ -124,7 +89,7 @@ class ImageProbabilities(NamedTuple):
         step = max(1, VALUES_PER_BLOCK // max(len(self.classes), 1))
         for start in range(0, len(chosen), step):
             block = chosen[start : start + step]
-            values = _dense(self.values, rows[block])[:, columns]
+            values = dense(self.values, rows[block])[:, columns]
             values[~values.any(axis=1)] = 1 / len(classes)
             result[block] = values
         return result
@@ -178,7 +143,7 @@ def write_probabilities(
 
         def make(start: int, stop: int) -> NDArray[Any]:
             cuts = [
-                _dense(part, np.arange(max(start, first) - first, min(stop, last) - first))
+                dense(part, np.arange(max(start, first) - first, min(stop, last) - first))
                 for part, first, last in zip(parts, bounds[:-1], bounds[1:], strict=True)
                 if start < last and stop > first
             ]
@@ -230,83 +195,3 @@ def open_probabilities(folder: str | Path) -> ImageProbabilities:
             f"{len(classes)} classes; {_REMEDY}"
         )
     return ImageProbabilities(values, ids, classes, meta)
-
-
-_REMEDY = "import the data set again (`locenc-csp import`)"
-
-
-def read_sparse(path: str | Path) -> Sparse:
-    """Read a matrix that SciPy has saved (``scipy.sparse.save_npz``), of any sparse format.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or damaged.
-    """
-    sparse = require("scipy.sparse", extra="csp")
-    try:
-        with open(path, "rb") as file:  # SciPy leaves a damaged file open
-            unpacked = _unpacked(file)
-            loaded = sparse.load_npz(file)
-            if loaded.shape[0] > unpacked:  # CSR holds a number for each
-                raise ValueError(f"{loaded.shape[0]:,} rows in {unpacked:,} bytes")
-            matrix = sparse.csr_matrix(loaded)
-        matrix.sum_duplicates()
-        matrix.check_format(full_check=True)
-    except Exception as error:  # a damaged archive fails in many ways: zipfile, zlib, KeyError, ValueError
-        raise ValueError(
-            f"{path} is no sparse matrix of SciPy, or damaged ({error or type(error).__name__})"
-        ) from error
-    return Sparse(
-        matrix.data.astype(np.float32, copy=False),
-        matrix.indices.astype(np.int32, copy=False),
-        matrix.indptr.astype(np.int64, copy=False),
-        matrix.shape[1],
-    )
-
-
-def _unpacked(file: IO[bytes]) -> int:
-    """Bytes that an archive unpacks to; refused if they are far more than it has."""
-    size = file.seek(0, 2)
-    with zipfile.ZipFile(file) as archive:
-        unpacked = sum(entry.file_size for entry in archive.infolist())
-    if unpacked > MOST_TIMES * size + 2**20:
-        raise ValueError(f"{size:,} bytes unpack to {unpacked:,}")
-    file.seek(0)
-    return unpacked
-
-
-def first_fault(values: Matrix) -> str | None:
-    """Say where the first value is that is no probability: NaN, below 0, or more than 1e-3 above 1; None if all are."""
-    if isinstance(values, Sparse):
-        bad = np.flatnonzero(~_probable(values.data))
-        if not len(bad):
-            return None
-        row = int(np.searchsorted(values.indptr, bad[0], side="right")) - 1
-        return f"{values.data[bad[0]]:g} in row {row}, column {values.indices[bad[0]]}"
-    step = max(1, VALUES_PER_BLOCK // max(values.shape[1], 1))
-    for start in range(0, len(values), step):
-        fine = _probable(np.asarray(values[start : start + step]))
-        if not fine.all():
-            row, column = np.argwhere(~fine)[0]
-            return f"{values[start + row, column]:g} in row {start + row}, column {column}"
-    return None
-
-
-def _probable(values: NDArray[Any]) -> NDArray[np.bool_]:
-    with np.errstate(invalid="ignore"):
-        fine: NDArray[np.bool_] = (values >= 0) & (values <= 1 + TOLERANCE)
-    return fine
-
-
-def _dense(values: Matrix, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Some rows as a dense array, a copy."""
-    if not isinstance(values, Sparse):
-        return np.array(values[rows], dtype=np.float32)
-    starts = np.asarray(values.indptr)[rows]
-    counts = np.asarray(values.indptr)[rows + 1] - starts
-    within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    entries = np.repeat(starts, counts) + within
-    dense = np.zeros((len(rows), values.num_columns), dtype=np.float32)
-    dense[np.repeat(np.arange(len(rows)), counts), np.asarray(values.indices)[entries]] = values.data[entries]
-    return dense

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from locenc_csp.datasets.bird_format import read_birds
 from locenc_csp.datasets.inat_format import read_categories, read_part
 from locenc_csp.datasets.inspection import Inspection
+from locenc_csp.datasets.matrices import Matrix, first_fault, read_sparse
 from locenc_csp.datasets.parts import Classes, Read
-from locenc_csp.datasets.probabilities import Matrix, first_fault, read_sparse
 from locenc_csp.datasets.yfcc_format import read_yfcc
 
 __all__ = ["PUBLISHED", "Predictions", "Published", "find_features", "find_folder", "find_probabilities", "read_matrix"]

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 import locenc
 from locenc._files import only_one, read_json, write_text
-from locenc_csp.datasets.probabilities import Matrix, write_probabilities
+from locenc_csp.datasets.matrices import Matrix
+from locenc_csp.datasets.probabilities import write_probabilities
 from locenc_csp.datasets.table import PlaceTable
 from locenc_csp.datasets.table_files import read_table, write_table
 from locenc_csp.features import open_features

@@ -11,15 +11,9 @@ from published_files import probabilities_of, write_inat2018
 from scipy import sparse
 
 from locenc_csp.cli import main
-from locenc_csp.datasets import probabilities as module
-from locenc_csp.datasets.probabilities import (
-    ImageProbabilities,
-    Sparse,
-    first_fault,
-    open_probabilities,
-    read_sparse,
-    write_probabilities,
-)
+from locenc_csp.datasets import matrices, probabilities
+from locenc_csp.datasets.matrices import Sparse, dense, first_fault, read_sparse
+from locenc_csp.datasets.probabilities import ImageProbabilities, open_probabilities, write_probabilities
 from locenc_csp.evaluating import evaluate
 from locenc_csp.finetuning import finetune
 from locenc_csp.recipes import Encoder, Evaluate, Finetune
@@ -42,7 +36,8 @@ def written(folder: Path, *parts) -> ImageProbabilities:
 @pytest.mark.parametrize("form", ["dense", "sparse", "one of each"])
 @pytest.mark.parametrize("block", [1, 8, 1000])
 def test_rows_by_id_and_columns_by_class(tmp_path, monkeypatch, form, block):
-    monkeypatch.setattr(module, "VALUES_PER_BLOCK", block)
+    for module in (matrices, probabilities):
+        monkeypatch.setattr(module, "VALUES_PER_BLOCK", block)
     first = VALUES[:4] if form == "dense" else as_sparse(VALUES[:4])
     second = as_sparse(VALUES[4:]) if form == "sparse" else VALUES[4:]
     found = written(tmp_path, first, second)
@@ -88,7 +83,7 @@ def test_every_sparse_format_of_scipy(tmp_path, form):
     matrix = read_sparse(tmp_path / "a.npz")
     assert (matrix.shape, len(matrix)) == ((6, 4), 6)
     assert [values.dtype for values in matrix[:3]] == [np.float32, np.int32, np.int64]
-    assert np.array_equal(module._dense(matrix, np.arange(6)), VALUES)
+    assert np.array_equal(dense(matrix, np.arange(6)), VALUES)
 
 
 def test_what_is_no_sparse_matrix_is_refused(tmp_path):

@@ -30,12 +30,12 @@ import torch, scipy.sparse, pyarrow.parquet, pyarrow.csv
 import locenc, locenc_csp
 sys.path.append(sys.argv[3])
 import hostile_files
-from locenc_csp.datasets import probabilities, table_files
+from locenc_csp.datasets import matrices, table_files
 from locenc_csp.finetuned import load_finetuned
 encoder = locenc.position_encoder("xyz")
 readers = hostile_files.PICKLES | {
     "from_pretrained": locenc.from_pretrained,
-    "read_sparse": probabilities.read_sparse,
+    "read_sparse": matrices.read_sparse,
     "read_table": table_files.read_table,
     "open_features": locenc_csp.features.open_features,
     "load_finetuned": load_finetuned,

@@ -15,7 +15,8 @@ import pytest
 import torch
 from hostile_files import PICKLES, Call, checkpoint, nested, rewritten, touch, with_pickle
 
-from locenc_csp.datasets.probabilities import open_probabilities, read_sparse
+from locenc_csp.datasets.matrices import read_sparse
+from locenc_csp.datasets.probabilities import open_probabilities
 from locenc_csp.features import open_features
 
 
