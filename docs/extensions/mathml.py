@@ -7,7 +7,7 @@ from docutils.utils.math.latex2mathml import tex2mathml
 from sphinx.application import Sphinx
 
 #: Not the class "math", which themes lay out for a script that moves formulas to the right.
-BLOCK = "margin-bottom: 1.15rem; overflow-x: auto; overflow-y: hidden"
+BLOCK = "margin-bottom: 1rem; padding: 0.6rem 0; overflow-x: auto; overflow-y: hidden"  # exponents stand out of the box
 
 
 def inline(writer: Any, node: nodes.math) -> None:
