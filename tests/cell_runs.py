@@ -4,7 +4,9 @@ import json
 import os
 import time
 
+import numpy as np  # noqa: F401 (its BLAS is looked at)
 import torch
+from threadpoolctl import threadpool_info
 
 from locenc_csp.study.cells import Cell, Workplace
 
@@ -18,5 +20,10 @@ def note_threads(place: Workplace, cell: Cell) -> None:
     if cell.method.key == "endless":
         (place.out / "begun").touch()
         time.sleep(600)
-    seen = {"threads": torch.get_num_threads(), "omp": os.environ["OMP_NUM_THREADS"], "process": os.getpid()}
+    seen = {
+        "threads": torch.get_num_threads(),
+        "omp": os.environ["OMP_NUM_THREADS"],
+        "blas": max(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"),
+        "process": os.getpid(),
+    }
     (place.out / f"{cell.method.key}-{cell.seed}.json").write_text(json.dumps(seen))

@@ -112,7 +112,7 @@ def test_workers_have_one_thread_each(tmp_path: Path, monkeypatch: pytest.Monkey
     place = Workplace(tmp_path / "t.parquet", tmp_path)
     run_cells(note_threads, place, [named("slow", i) for i in range(3)], label="test", workers=2)
     seen = [json.loads((tmp_path / f"slow-{i}.json").read_text()) for i in range(3)]
-    assert [(one["threads"], one["omp"]) for one in seen] == [(1, "1")] * 3
+    assert [(one["threads"], one["omp"], one["blas"]) for one in seen] == [(1, "1", 1)] * 3
     assert os.getpid() not in {one["process"] for one in seen}
     assert os.environ["OMP_NUM_THREADS"] == "3"
 
