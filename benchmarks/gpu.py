@@ -416,7 +416,7 @@ def main(arguments: Sequence[str] | None = None) -> Report | None:
     if reason := missing("triton"):
         print(f"nothing was measured: {reason}")
         return None
-    if card.cuda:
+    if card.cuda and card.device.index is not None:
         torch.cuda.set_device(card.device)
     effort = (QUICK if given.quick else FULL) if card.cuda else TOY
     settings = {**card.describe(), "quick": given.quick or not card.cuda}

@@ -86,8 +86,7 @@ class SphericalVoronoi(PositionEncoder):
     def features(self, lonlat: Tensor, dtype: torch.dtype) -> Tensor:
         """Sites' embeddings and tokens, added and normalised."""
         working = dtype if dtype == torch.float64 else torch.float32
-        kind = lonlat.device.type
-        with torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext():
+        with nullcontext() if lonlat.is_meta else torch.autocast(lonlat.device.type, enabled=False):
             site = self.site_embedding(lonlat, working)
             tokens = self.token_attention(site) @ self.tokens.to(working)
             own = site

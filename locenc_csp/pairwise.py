@@ -75,14 +75,17 @@ def compare(
         raise ValueError(
             f"the mask was made of {len(mask.points)} places, but there are {len(b)} candidates: give one place each"
         )
-    divide, add = (
-        None if value is None else torch.as_tensor(value, dtype=a.dtype, device=a.device) for value in (divisor, bias)
-    )
+    divide, add = _scalar(divisor, a), None if bias is None else _scalar(bias, a)
     recording = torch.is_grad_enabled()
     wanted = tuple(recording and part is not None and part.requires_grad for part in (a, b, divide, add))
     points, cosine = (None, 0.0) if mask is None else mask
     loss: Tensor = _Compare.apply(a, b, divide, add, points, cosine, rule, wanted)[0]  # type: ignore[no-untyped-call]
     return loss
+
+
+def _scalar(value: float | Tensor, like: Tensor) -> Tensor:
+    """A number beside rows. It is filled in where they are: to copy it there, the host would wait for the device."""
+    return value.to(like) if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
 
 
 class _Compare(torch.autograd.Function):

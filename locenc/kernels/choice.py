@@ -7,6 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
+from typing import TypeVar
+
+import torch
+
+F = TypeVar("F", bound=Callable[..., str | None])
 
 BACKENDS = ("reference", "numba", "triton")
 
@@ -18,7 +23,7 @@ class _Forced(threading.local):  # not a ContextVar, which torch.compile cannot 
 _forced = _Forced()
 
 
-def _constant(function: Callable[[str], str]) -> Callable[[str], str]:
+def _constant(function: F) -> F:
     """Let the compiler take what a function gives for a constant.
 
     As `torch.compiler.assume_constant_result`, which imports the compiler: a second.
@@ -68,6 +73,7 @@ def backend(name: str) -> Iterator[None]:
         _forced.name = before
 
 
+@_constant
 def forced() -> str | None:
     """The implementation that this thread asks for, or None."""
     return _forced.name
@@ -101,6 +107,11 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET") == "1"
 
 
+def exporting() -> bool:
+    """Whether `torch.export` traces. `torch.compiler.is_exporting` says so of `torch.compile` too, until torch 2.11."""
+    return torch.compiler._is_exporting_flag
+
+
 @cache
 def missing(name: str) -> str | None:
     """Why an implementation cannot run on this machine, or None."""
@@ -128,7 +139,6 @@ def _numba_missing() -> str | None:
 
 
 def _triton_missing() -> str | None:
-    import torch
 
     if not interpreted():
         if torch.version.hip is not None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-from locenc.kernels.choice import chosen, default
+from locenc.kernels.choice import chosen, default, exporting
 
 _LIBRARY = torch.library.Library("locenc", "DEF")
 
@@ -125,7 +125,7 @@ class Operator:
 
     def _wants_reference(self, lonlat: Tensor, arguments: tuple[Any, ...]) -> bool:
         name = chosen(lonlat.device.type)
-        if not self._runs(name, arguments) or torch.compiler.is_exporting():
+        if not self._runs(name, arguments) or exporting():
             return True
         if torch.is_grad_enabled():
             for place, value in enumerate(arguments):

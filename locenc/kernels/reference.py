@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from locenc.kernels.choice import exporting
 from locenc.kernels.layout import LONLAT, ONE, OUTER, XYZ, blocks, phases
 
 RADIAN = math.pi / 180
@@ -91,12 +92,12 @@ def equal_earth(lon: Tensor, lat: Tensor) -> tuple[Tensor, Tensor]:
 
 def exact(value: float) -> float | Tensor:
     """Return a constant; for exported graphs a float64 tensor, since ONNX exporters round numbers to float32."""
-    return torch.tensor(value, dtype=torch.float64) if torch.compiler.is_exporting() else value
+    return torch.tensor(value, dtype=torch.float64) if exporting() else value
 
 
 def _arcsine(value: Tensor) -> Tensor:
     """Arcsine of |value| < 1; exported graphs get two Newton steps, since ONNX runtimes have no float64 arcsine."""
-    if not torch.compiler.is_exporting():
+    if not exporting():
         return torch.asin(value)
     angle = torch.asin(value.to(torch.float32)).to(value.dtype)
     for _ in range(2):

@@ -13,6 +13,7 @@ import math
 import torch
 from torch import Tensor
 
+from locenc.kernels.choice import exporting
 from locenc.kernels.reference import RADIAN, exact, reduce_longitude
 
 #: Coefficients of θ² = Σ c_m near^m: c_m = 2 · 4^m / (m² (2m over m)).
@@ -71,7 +72,7 @@ def _squared_angle(lat: Tensor, anchor_lat: Tensor, east: Tensor, north: Tensor)
 
 def _angle(sine: Tensor, cosine: Tensor) -> Tensor:
     """Arctangent; exported graphs get one Newton step, since ONNX runtimes have no float64 arctangent."""
-    if not torch.compiler.is_exporting():
+    if not exporting():
         return torch.atan2(sine, cosine)
     rough = torch.atan2(sine.to(torch.float32), cosine.to(torch.float32)).to(torch.float64)
     return rough + (sine * rough.cos() - cosine * rough.sin())
