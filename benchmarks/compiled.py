@@ -10,23 +10,16 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 import triton
 
 from benchmarks.kernel_cases import BUDGETS, SHARED, Case, every, few
-from benchmarks.machine_code import Code, arithmetic, compile_all, compiled, key
+from benchmarks.machine_code import TENSOR, Code, arithmetic, compile_all, key
 from benchmarks.report import Report, shown
-from benchmarks.roofline import CHIPS, TENSOR, product_share, write_share
+from benchmarks.roofline import CHIPS, write_share
 from locenc.kernels.triton_launch import Launch
-
-__all__ = ["compiled", "key", "main"]
 
 #: Shares of the write rate to reach, in %, by bytes of a feature.
 SHARES = {4: 85, 2: 65}
-#: Shares of cuBLAS's speed to reach, in %.
-PEAKS = {"float32": 85, "tf32": 70, "bfloat16": 60}
-
-
 Found = dict[int, list[tuple[Case, Launch, Code]]]
 
 
@@ -99,12 +92,12 @@ def limits(report: Report, arch: int, codes: Sequence[Code]) -> None:
 
 
 def judge(reached: Reached, arch: int, rows: Sequence[tuple[Case, Launch, Code]]) -> None:
-    """What encoders with all scales, and layers, should reach on a chip that is known."""
+    """What encoders with all scales should reach on a chip that is known."""
     chip, label = CHIPS[arch], f"{arch / 10:.1f}"
     for case, launch, code in rows:
         encoder, _, scales = case.encoder.partition(" ")
         if case.what == "encode" and encoder in BUDGETS and scales == "64" and writes(launch):
-            size, own = bytes_of(case), f"{case.name}, {name(launch)}"
+            size, own = case.dtype.itemsize, f"{case.name}, {name(launch)}"
             share = 100 * (write_share(code, size, chip) or 0.0)
             if size == 4:
                 each, budget = arithmetic(code.body) / code.stored(size), BUDGETS[encoder]
@@ -112,10 +105,6 @@ def judge(reached: Reached, arch: int, rows: Sequence[tuple[Case, Launch, Code]]
                 reached.add(what, each, own, bound=budget, least=False, unit="")
             what = f"{label}: bound on the write rate's share, {size} bytes a feature"
             reached.add(what, share, own, bound=SHARES[size], least=True, unit="%")
-        if case.what == "layer" and "PRECISION" in launch.constants:
-            what = f"{label}: bound on the peak's share with a layer, {case.precision}"
-            share = 100 * product_share(code, chip)
-            reached.add(what, share, case.name, bound=PEAKS[case.precision], least=True, unit="%")
 
 
 def encoding(report: Report, found: Found) -> None:
@@ -124,10 +113,11 @@ def encoding(report: Report, found: Found) -> None:
     archs = [arch for arch in found if arch in CHIPS]
     for arch in archs:
         for case, launch, code in found[arch]:
-            share = write_share(code, bytes_of(case), CHIPS[arch])
+            size = case.dtype.itemsize
+            share = write_share(code, size, CHIPS[arch])
             if case.what == "encode" and writes(launch) and share is not None:
-                each = code.body.total() / code.stored(bytes_of(case))
-                numbers = f"{shown(each)} ({shown(arithmetic(code.body) / code.stored(bytes_of(case)))})"
+                each = code.body.total() / code.stored(size)
+                numbers = f"{shown(each)} ({shown(arithmetic(code.body) / code.stored(size))})"
                 lines[case.encoder, case.precision, name(launch)].setdefault(arch, (numbers, shown(100 * share)))
     heads = [f"{what}, {CHIPS[arch].name}" for arch in archs for what in ("instructions", "% of the write rate")]
     rows = [(*own, *(cell for arch in archs for cell in by.get(arch, ("–", "–")))) for own, by in lines.items()]
@@ -143,7 +133,7 @@ def summary(report: Report, found: Found, *, every_case: bool) -> None:
     first: dict[tuple[str, str], str] = {}
     for arch, rows in found.items():
         for case, launch, code in rows:
-            kernel, precision = name(launch), launch.constants.get("PRECISION") and case.precision
+            kernel, precision = name(launch), launch.constants.get("PRECISION")
             seen[arch, case, kernel] += 1
             number = seen[arch, case, kernel]
             if not every_case and (number > 1 or first.setdefault((kernel, str(precision)), case.name) != case.name):
@@ -165,12 +155,6 @@ def summary(report: Report, found: Found, *, every_case: bool) -> None:
 def writes(launch: Launch) -> bool:
     """Whether a launch of an encoder makes its features, not what these are made of."""
     return name(launch).partition(".")[0] not in ("coordinates", "legendre", "scores")
-
-
-def bytes_of(case: Case) -> int:
-    """Bytes of a case's feature."""
-    dtype: torch.dtype = getattr(torch, case.precision, torch.float32)
-    return dtype.itemsize
 
 
 def name(launch: Launch) -> str:

@@ -1,9 +1,10 @@
-"""Encoders on a CUDA card: encoding beside the memory's write rate, the fused first layer beside cuBLAS, training.
+"""Encoders on a CUDA card: encoding beside the memory's write rate, the first layer beside cuBLAS, training.
 
 One run measures all: a fill and a copy of memory; encoding, with each encoder as one would write it in torch (eager,
-compiled) and the library's reference; the first layer fused to features; a training step. Results are checked against
-the float64 reference before they are timed; cases are timed in turn, by the card's own clock. Without a card it says so
-and exits with status 2; ``--device cpu`` tries it out, by Triton's interpreter (TRITON_INTERPRET=1), at toy sizes.
+compiled) and the library's reference; features and the first layer, a chunk at a time; a training step. Results are
+checked against the float64 reference before they are timed; cases are timed in turn, by the card's own clock. Without a
+card it says so and exits with status 2; ``--device cpu`` tries it out, by Triton's interpreter (TRITON_INTERPRET=1), at
+toy sizes.
 """
 
 import argparse
@@ -50,6 +51,8 @@ PRECISIONS = {
 #: Errors allowed of float32 features, those of narrower dtypes, and naive ones.
 RIGHT, ROUGH = {torch.float32: 3e-7, torch.bfloat16: 2**-8}, 0.1
 CHECKED = 500
+#: MB that features may take besides the result, however many points there are.
+EXTRA = 300
 FEWER = "Fewer than 10,000,000 points are as many as the memory holds."
 
 
@@ -255,7 +258,7 @@ def encode_other(bench: Bench, name: str, count: int) -> Rows:
 
 
 def layer(bench: Bench) -> None:
-    """The first layer, fused to features, beside cuBLAS."""
+    """Features and the first layer, a chunk at a time, beside cuBLAS on ready features."""
     rows: Rows = []
     for name in bench.effort.layers:
         widths = sorted(bench.effort.widths) if name == bench.effort.layers[0] else bench.effort.widths[:1]
@@ -306,8 +309,7 @@ def layer_one(bench: Bench, name: str, precision: str, width: int, count: int) -
         what = f"{name} and a layer of {width}, {precision}, {count:,} points"
         bench.report.target(f"{what}: share of cuBLAS on ready features", share, least=least, unit="%")
         if extra is not None:
-            most = 0.1 * features.nbytes / 1e6
-            bench.report.target(f"{what}: memory besides the result", extra, most=most, unit="MB")
+            bench.report.target(f"{what}: memory besides the result", extra, most=EXTRA, unit="MB")
     spans = [timings.time(case).text(1e-3) for case in (OURS, CUBLAS)]
     ratios = (share, times(timings, APART), times(timings, EAGER))
     return [(name, precision, count, columns, width, *spans, *ratios, extra, features.nbytes / 1e6)]

@@ -37,6 +37,8 @@ UNITS = {
     "float64": r"D(FMA|MUL|ADD|SETP|MNMX)",
     "special": r"MUFU|FRND|F2I|I2F|F2F\b|POPC|FLO|BREV",
 }
+#: Instructions that multiply matrices.
+TENSOR = "HMMA|HGMMA"
 
 
 class Code(NamedTuple):

@@ -5,13 +5,10 @@ multiprocessor works on in a cycle is from the table of throughputs in the CUDA 
 bandwidths are from the cards' data sheets. Latencies, caches and shared memory are not in it.
 """
 
-import re
 from collections import Counter
 from typing import NamedTuple
 
 from benchmarks.machine_code import UNITS, Code, count
-
-TENSOR = "HMMA|HGMMA"
 
 
 class Chip(NamedTuple):
@@ -27,8 +24,6 @@ class Chip(NamedTuple):
         Cycles and bytes a second.
     lanes : dict
         Numbers that a multiprocessor works on in a cycle, by `benchmarks.machine_code.UNITS`.
-    products : int
-        Products of 16-bit numbers that its tensor cores add up in a cycle; half as many of TF32.
     """
 
     name: str
@@ -36,13 +31,12 @@ class Chip(NamedTuple):
     clock: float
     bandwidth: float
     lanes: dict[str, int]
-    products: int
 
 
 _LANES = {"product": 64, "integer": 64, "special": 16}
 CHIPS = {
-    80: Chip("A100 SXM 80 GB", 108, 1.41e9, 2.039e12, {**_LANES, "float32": 64, "float64": 32}, 1024),
-    90: Chip("H100 SXM", 132, 1.755e9, 3.35e12, {**_LANES, "float32": 128, "float64": 64}, 2048),
+    80: Chip("A100 SXM 80 GB", 108, 1.41e9, 2.039e12, {**_LANES, "float32": 64, "float64": 32}),
+    90: Chip("H100 SXM", 132, 1.755e9, 3.35e12, {**_LANES, "float32": 128, "float64": 64}),
 }
 #: Numbers of instructions that schedulers of a multiprocessor start in a cycle.
 STARTED = 128
@@ -62,26 +56,3 @@ def write_share(code: Code, size: int, chip: Chip) -> float | None:
         return None
     seconds = cycles(code.body, chip) / (chip.multiprocessors * chip.clock)
     return min(1.0, stored * size / chip.bandwidth / seconds)
-
-
-def product_share(code: Code, chip: Chip) -> float:
-    """Share of the peak of matrix products that a loop can reach: of the tensor cores, or of float32 multiply-adds.
-
-    The multiply-adds of features count as products; they are few.
-    """
-    busy = sum(number * _products(name) for name, number in code.body.items()) / chip.products
-    if not busy:
-        busy = count(code.body, "FFMA") / chip.lanes["float32"]
-    return busy / max(busy, cycles(code.body, chip))
-
-
-def _products(name: str) -> float:
-    """Products a thread that a tensor instruction adds up, TF32's counted twice: 0 for other instructions."""
-    if not re.match(TENSOR, name):
-        return 0.0
-    twice = 2 if "TF32" in name else 1
-    if found := re.match(r"HGMMA\.(\d+)x(\d+)x(\d+)", name):  # of 4 warps
-        rows, columns, depth = map(int, found.groups())
-        return twice * rows * columns * depth / 128
-    shape = {"16816": 16 * 8 * 16, "1688": 16 * 8 * 8, "1684": 16 * 8 * 4}[name.split(".")[1]]
-    return twice * shape / 32

@@ -1,13 +1,12 @@
-"""The first layer fused: one operator makes hidden numbers of coordinates, and the features never exist in memory.
+"""The first layer fused: one operator makes hidden numbers of coordinates, and not all features exist at once.
 
-    hidden = activation(features(lonlat) Wᵀ + b),    embedding = network.after_first(hidden)
+    hidden = features(lonlat) Wᵀ + b,    embedding = network.after_first(hidden)
 
-It is for devices that have kernels for both at once (CUDA), in inference and in training, compiled too. On the CPU
-tiles do as much: `locenc.tiled`, `locenc.first_layer`.
+It is for devices that have such an operator (CUDA), in inference and in training, compiled too. On the CPU tiles do as
+much: `locenc.tiled`, `locenc.first_layer`.
 """
 
 from collections.abc import Callable
-from itertools import chain
 from typing import Any, TypeGuard
 
 import torch
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 
 from locenc.first_layer import check_unchanged, known, noted
 from locenc.kernels.choice import chosen, forced
+from locenc.kernels.triton_linear import BYTES
 from locenc.position import Layer, PositionEncoder
 from locenc.tiled import bare, says
 
@@ -30,6 +30,11 @@ def can(position: nn.Module, network: nn.Module, lonlat: Tensor) -> TypeGuard[Po
         and known(network)
         and bare(position, network)
     )
+
+
+def pays(position: PositionEncoder, lonlat: Tensor, dtype: torch.dtype) -> bool:
+    """Whether features are more than would be made at once: to keep fewer is quicker than to make them again."""
+    return lonlat.numel() // 2 * position.out_dim * dtype.itemsize > BYTES
 
 
 def passes(
@@ -56,9 +61,8 @@ def passes(
     found = _hidden(position, network, lonlat, dtype)
     if found is None:
         return None
-    hidden, options = found
-    version = noted(hidden)
-    hidden = hidden.reshape(*leading, hidden.shape[1])
+    version = noted(found)
+    hidden = found.reshape(*leading, found.shape[1])
 
     def add_features(other: Tensor) -> Tensor:
         features: Tensor = position(lonlat, dtype=dtype, check=False)
@@ -66,33 +70,19 @@ def passes(
 
     def embed() -> Tensor:
         check_unchanged(hidden, version)
-        embedding: Tensor = network.after_first(hidden, add_features, **options)  # type: ignore[operator]
+        embedding: Tensor = network.after_first(hidden, add_features)  # type: ignore[operator]
         return embedding
 
     return embed
 
 
-def _hidden(
-    position: PositionEncoder, network: Any, lonlat: Tensor, dtype: torch.dtype | None
-) -> tuple[Tensor, dict[str, bool]] | None:
-    """What the first layer gives, and what else ``after_first`` must be told."""
+def _hidden(position: PositionEncoder, network: Any, lonlat: Tensor, dtype: torch.dtype | None) -> Tensor | None:
+    """What the first layer gives."""
     weight, bias = network.first_linear.weight, network.first_linear.bias
     if weight.dtype != dtype or type(weight) not in (Tensor, nn.Parameter):
         return None
-    inputs = chain([lonlat, weight, *([] if bias is None else [bias])], position.buffers())
-    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs)
-    activation = None if learns else _activation(network)
     kind = lonlat.device.type
     if torch.is_autocast_enabled(kind) and dtype != torch.float64:
         lower = torch.get_autocast_dtype(kind)
         weight, bias = weight.to(lower), None if bias is None else bias.to(lower)
-    hidden = position.linear(lonlat, Layer(weight, bias, *(activation or ())))
-    return None if hidden is None else (hidden, {"activated": True} if activation else {})
-
-
-def _activation(network: Any) -> tuple[int, float] | None:
-    """What follows the first layer at once, where the network says so and its ``after_first`` can do without it."""
-    if says(network, "first_activation", unless=("forward", "after_first")) is None:
-        return None
-    found: tuple[int, float] | None = network.first_activation
-    return found
+    return position.linear(lonlat, Layer(weight, bias))

@@ -119,7 +119,7 @@ class LocationEncoder(nn.Module):
         Notes
         -----
         The features of many points never exist all at once. On the CPU they are made by tiles, and in inference so is
-        all that the network does; on CUDA they stay in registers, from where the first layer takes them.
+        all that the network does; on CUDA a chunk of them is made for the first layer, then the next one in its place.
         `locenc.networks` says what a network must promise. The last digits may depend on the batch and the number of
         threads, since matrix products round small batches otherwise; with `locenc.embed` they do not.
         """
@@ -159,11 +159,12 @@ class LocationEncoder(nn.Module):
         return infer(position, network, points, dtype, leading, out)
 
     def _fused(self, lonlat: Tensor, check: bool | None) -> Callable[[], Tensor] | None:
-        """Passes with the first layer fused; None where it cannot be."""
-        if not fused.can(self.position, self.network, lonlat):
+        """Passes with the first layer fused; None where it cannot be, or need not."""
+        position, dtype = self.position, self.feature_dtype
+        if dtype is None or not fused.can(position, self.network, lonlat) or not fused.pays(position, lonlat, dtype):
             return None
         points, leading = self._points(lonlat, check)
-        return fused.passes(self.position, self.network, points, leading, self.feature_dtype)
+        return fused.passes(position, self.network, points, leading, dtype)
 
     def _points(self, lonlat: Tensor, check: bool | None) -> tuple[Tensor, torch.Size]:
         """Checked points ``(N, 2)``, and their leading axes."""
@@ -190,13 +191,14 @@ class LocationEncoder(nn.Module):
         callable
             Without arguments; each call gives what ``encoder(lonlat)`` gives, with new masks. The features and the
             first layer are computed once, where the network says which layer that is (`locenc.networks`), on the CPU
-            and where kernels make both at once.
+            and on CUDA.
         """
         position, network = self.position, self.network
         own = type(self).forward is LocationEncoder.forward and not hooked(self)
         if own and (embed := self._fused(lonlat, check)) is not None:
             return embed
-        if not own or not undisturbed(position, network, lonlat) or not first_layer.known(network):
+        can = own and first_layer.known(network)
+        if not can or not (fused.can(position, network, lonlat) or undisturbed(position, network, lonlat)):
             return lambda: cast(Tensor, self(lonlat, check=check))
         if first_layer.fits(position, network, lonlat, self.feature_dtype):
             points, leading = self._points(lonlat, check)

@@ -6,8 +6,6 @@ A network, ours or a user's, may say more of itself, and `locenc.LocationEncoder
   result depends on the same row of the features alone.
 - ``first_linear``: the linear layer that the features enter, and ``after_first(hidden, add_features)``: the embedding
   from what that layer gives, which it leaves unchanged. ``add_features(other)`` is ``other + features``, for a skip.
-- ``first_activation``: what now follows that layer at once, as `locenc.kernels.activations` has it, or None; and
-  ``after_first(hidden, add_features, activated=True)``: the embedding from what it gives.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,7 +17,6 @@ from torch import Tensor, nn
 from locenc._names import among, check_count, check_dropout, plain, settings, unknown
 from locenc.branches import SummedBranches
 from locenc.dropout import Dropout
-from locenc.kernels import activations
 from locenc.residual import ResidualBlock, ResidualMLP
 from locenc.siren import Siren
 
@@ -47,8 +44,8 @@ class _FFNLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return self.after_linear(self.linear(x), lambda hidden: hidden + x)
 
-    def after_linear(self, hidden: Tensor, add_input: Callable[[Tensor], Tensor], *, activated: bool = False) -> Tensor:
-        hidden = self.dropout(hidden if activated else self.activation(hidden))
+    def after_linear(self, hidden: Tensor, add_input: Callable[[Tensor], Tensor]) -> Tensor:
+        hidden = self.dropout(self.activation(hidden))
         if self.skip:
             hidden = add_input(hidden)
         out: Tensor = self.norm(hidden)
@@ -121,19 +118,9 @@ class FFN(nn.Module):
         """The layer that the features enter."""
         return self._first.linear
 
-    @property
-    def first_activation(self) -> tuple[int, float] | None:
-        """What follows it."""
-        activation = self._first.activation
-        if type(activation) is nn.LeakyReLU:
-            return activations.LEAKY, activation.negative_slope
-        return (activations.LEAKY, 0.0) if type(activation) is nn.ReLU else None
-
-    def after_first(
-        self, hidden: Tensor, add_features: Callable[[Tensor], Tensor], *, activated: bool = False
-    ) -> Tensor:
-        """The embedding from what `first_linear` gives, or `first_activation`."""
-        hidden = self._first.after_linear(hidden, add_features, activated=activated)
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor]) -> Tensor:
+        """The embedding from what `first_linear` gives."""
+        hidden = self._first.after_linear(hidden, add_features)
         for layer in list(self.layers)[1:]:
             hidden = layer(hidden)
         return hidden
@@ -179,16 +166,9 @@ class ResidualFCNet(nn.Module):
         """The layer that the features enter."""
         return self.input
 
-    @property
-    def first_activation(self) -> tuple[int, float]:
-        """What follows it."""
-        return activations.LEAKY, 0.0
-
-    def after_first(
-        self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None, *, activated: bool = False
-    ) -> Tensor:
-        """The embedding from what `first_linear` gives, or `first_activation`."""
-        embedding: Tensor = self.blocks(hidden if activated else hidden.relu())
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The embedding from what `first_linear` gives."""
+        embedding: Tensor = self.blocks(hidden.relu())
         return embedding
 
 

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from locenc._devices import home
 from locenc.coords import check_device, check_form, check_values
-from locenc.kernels import activations
 from locenc.kernels.choice import backend as use
 from locenc.kernels.choice import default, forced
 from locenc.kernels.chunks import CHUNK
@@ -21,12 +20,10 @@ from locenc.kernels.operator import watched
 
 
 class Layer(NamedTuple):
-    """A linear layer and what follows: weight ``(H, F)``, bias ``(H,)``, and one of `locenc.kernels.activations`."""
+    """A linear layer: weight ``(H, F)`` and bias ``(H,)``."""
 
     weight: Tensor
     bias: Tensor | None
-    activation: int = activations.NONE
-    parameter: float = 0.0
 
 
 class PositionEncoder(nn.Module):
@@ -68,7 +65,7 @@ class PositionEncoder(nn.Module):
         """Features of ``(N, 2)`` checked coordinates: ``(N, F)`` in ``dtype``."""
 
     def linear(self, lonlat: Tensor, layer: Layer) -> Tensor | None:
-        """Features of ``(N, 2)`` checked coordinates through a linear layer, of which they never exist in memory.
+        """Features of ``(N, 2)`` checked coordinates through a linear layer; not all of them exist at once.
 
         Parameters
         ----------

@@ -7,7 +7,6 @@ from torch.nn.functional import normalize
 
 from locenc._names import check_count, check_dropout
 from locenc.dropout import Dropout
-from locenc.kernels import activations
 
 
 class ResidualBlock(nn.Module):
@@ -84,14 +83,7 @@ class ResidualMLP(nn.Module):
         """The layer that the features enter."""
         return self.input
 
-    @property
-    def first_activation(self) -> tuple[int, float]:
-        """What follows it."""
-        return activations.LEAKY, 0.0
-
-    def after_first(
-        self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None, *, activated: bool = False
-    ) -> Tensor:
-        """The embedding from what `first_linear` gives, or `first_activation`."""
-        embedding: Tensor = self.output(self.blocks(hidden if activated else hidden.relu()))
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The embedding from what `first_linear` gives."""
+        embedding: Tensor = self.output(self.blocks(hidden.relu()))
         return normalize(embedding, dim=-1, eps=1e-12) if self.normalize else embedding

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from locenc._names import check_count, check_dropout, check_number
 from locenc.dropout import Dropout
-from locenc.kernels import activations
 
 
 class Siren(nn.Module):
@@ -75,19 +74,9 @@ class Siren(nn.Module):
         """The layer that the features enter."""
         return cast(nn.Linear, self.layers[0] if len(self.layers) else self.last)
 
-    @property
-    def first_activation(self) -> tuple[int, float] | None:
-        """What follows it, unless dropout lies between."""
-        dropped = self.dropout.training and self.dropout.p > 0
-        return None if dropped or not len(self.layers) else (activations.SINE, self.omega_0)
-
-    def after_first(
-        self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None, *, activated: bool = False
-    ) -> Tensor:
-        """The embedding from what `first_linear` gives, or `first_activation`."""
+    def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """The embedding from what `first_linear` gives."""
         for layer, linear in enumerate([*self.layers, self.last][1:]):
-            if layer or not activated:
-                before: Tensor = self.dropout(hidden)
-                hidden = torch.sin(before if layer else self.omega_0 * before)
-            hidden = linear(hidden)
+            before: Tensor = self.dropout(hidden)
+            hidden = linear(torch.sin(before if layer else self.omega_0 * before))
         return hidden

@@ -26,8 +26,6 @@ NETWORKS = {
     "residual-mlp": {"name": "residual-mlp", "hidden_dim": 20},
     "linear": {"name": "linear"},
 }
-#: Networks whose activation is fused in inference.
-ACTIVATED = {"ffn", "ffn, relu", "ffn, one layer", "ffn, skip", "residual", "siren", "residual-mlp"}
 ENCODERS = {
     **{f"sphere2vec-{variant}": {} for variant in ("sphereC", "sphereC+", "sphereM", "sphereM+", "dfs")},
     **{name: {} for name in ("space2vec-grid", "space2vec-theory", "nerf", "xyz", "rff", "geoclip")},
@@ -52,6 +50,8 @@ class Kernels:
 
 @pytest.fixture(params=["stand-in", pytest.param("triton", marks=pytest.mark.cuda)])
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernels]:
+    """Features are never few enough to be kept."""
+    monkeypatch.setattr(fused, "BYTES", 0)
     if request.param == "triton":
         if reason := missing("triton"):
             pytest.skip(reason)
@@ -129,23 +129,17 @@ def test_gradients_with_every_encoder(kernels: Kernels, name: str) -> None:
     kernels.assert_fused()
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-def test_the_activation_is_fused_where_no_gradient_is_wanted(
-    kernels: Kernels, network: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    encoder, lonlat, layers = build(kernels, network).eval(), points(kernels), []
-    linear = type(encoder.position).linear
-    monkeypatch.setattr(
-        type(encoder.position),
-        "linear",
-        lambda self, lonlat, layer: layers.append(layer) or linear(self, lonlat, layer),
-    )
-    encoder(lonlat)
-    encoder.requires_grad_(False)(lonlat)
-    encoder(lonlat.requires_grad_())
-    assert [layer.activation != 0 for layer in layers] == [False, network in ACTIVATED, False]
-    encoder.train()(lonlat.detach())
-    assert (layers[-1].activation != 0) == (network in ACTIVATED - {"siren"})  # there, dropout lies between
+def test_few_features_are_kept(kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, lonlat = build(kernels).eval(), points(kernels, 40)
+    monkeypatch.setattr(fused, "BYTES", 40 * encoder.position.out_dim * 4)
+    embed, expected = encoder.passes(lonlat), plain(encoder, lonlat)
+    kernels.assert_fused(False)
+    assert torch.equal(encoder(lonlat), expected)
+    assert torch.equal(embed(), expected)
+    assert torch.equal(embed(), expected)
+    kernels.assert_fused(False)
+    encoder(points(kernels, 41))
+    kernels.assert_fused()
 
 
 def test_leading_axes_numbers_and_memory(kernels: Kernels) -> None:
@@ -377,7 +371,7 @@ class Doubled(FFN):
 
 
 class Halved(FFN):
-    """Knows nothing of `first_activation`."""
+    """Says again what follows the first layer."""
 
     def after_first(self, hidden: Tensor, add_features: Callable[[Tensor], Tensor]) -> Tensor:
         return super().after_first(hidden, add_features)

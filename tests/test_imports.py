@@ -45,12 +45,9 @@ ROWS = [
     {f"locenc.kernels.numba_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
     | {f"locenc.kernels.triton_{name}" for name in ("sinusoids", "harmonics", "rbf", "voronoi")}
     | {f"locenc.kernels.triton_{name}_linear" for name in ("sinusoids", "harmonics")}
-    | {"locenc.kernels.triton_harmonics_slopes"},
-    {f"locenc.kernels.triton_sinusoids_{name}" for name in ("layer", "slopes", "sums", "weights")}
-    | {f"locenc.kernels.triton_harmonics_{name}" for name in ("layer", "pack")},
-    {f"locenc.kernels.triton_{name}" for name in ("outer", "legendre", "weights", "frequencies")}
-    | {f"locenc.kernels.triton_{name}" for name in ("groups", "products", "layer", "operands", "site_slopes")},
-    {f"locenc.kernels.triton_{name}" for name in ("waves", "plan", "coordinates", "activation", "scores")},
+    | {"locenc.kernels.triton_linear"},
+    {f"locenc.kernels.triton_{name}" for name in ("outer", "legendre", "partial_sums", "frequencies", "site_slopes")},
+    {f"locenc.kernels.triton_{name}" for name in ("waves", "plan", "coordinates", "scores")},
     {f"locenc.kernels.triton_{name}" for name in ("launch", "shapes", "sincos", "exp")},
     {f"locenc.kernels.numba_{name}" for name in ("single_scale", "sphere", "exp", "distances", "hilbert")}
     | {"locenc.kernels.sinusoid_plan", "locenc.kernels.panels"},
@@ -58,7 +55,7 @@ ROWS = [
     | {"locenc.kernels.numba_coordinates", "locenc.kernels.operator"},
     {"locenc.kernels.numba_sincos", "locenc.kernels.arrays"},
     {"locenc.kernels.lanes", "locenc.kernels.chunks", "locenc.kernels.thread_state", "locenc.kernels.choice"},
-    {f"locenc.kernels.{name}" for name in ("activations", "layout", "vectors", "processor", "memory", "compiling")},
+    {f"locenc.kernels.{name}" for name in ("layout", "vectors", "processor", "memory", "compiling")},
     {"locenc.compat", "locenc.compat._files"},
     {"locenc.compat._rehearsal"},
     {"locenc.parquet.thrift"},

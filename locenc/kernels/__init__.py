@@ -6,27 +6,30 @@ and plain numbers, none of our classes.
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from locenc.kernels import activations, layout, reference, reference_harmonics, reference_rbf, reference_voronoi
+from locenc.kernels import layout, reference, reference_harmonics, reference_rbf, reference_voronoi
 from locenc.kernels.operator import Operator
 
 
-def _activated_linear(
-    features: Tensor, weight: Tensor, bias: Tensor | None, activation: int, parameter: float
+def _sinusoids_linear(
+    lonlat: Tensor,
+    frequencies: Tensor,
+    fields: Any,
+    amplitude: float,
+    weight: Tensor,
+    bias: Tensor | None,
+    dtype: torch.dtype,
 ) -> Tensor:
-    return activations.apply(linear(features, weight, bias), activation, parameter)
+    return linear(reference.sinusoids(lonlat, frequencies, fields, amplitude, dtype), weight, bias)
 
 
-def _sinusoids_linear(lonlat: Tensor, frequencies: Tensor, fields: Any, amplitude: float, *rest: Any) -> Tensor:
-    *layer, dtype = rest
-    return _activated_linear(reference.sinusoids(lonlat, frequencies, fields, amplitude, dtype), *layer)
-
-
-def _harmonics_linear(lonlat: Tensor, recurrence: Tensor, scale: Tensor, *rest: Any) -> Tensor:
-    *layer, dtype = rest
-    return _activated_linear(reference_harmonics.spherical_harmonics(lonlat, recurrence, scale, dtype), *layer)
+def _harmonics_linear(
+    lonlat: Tensor, recurrence: Tensor, scale: Tensor, weight: Tensor, bias: Tensor | None, dtype: torch.dtype
+) -> Tensor:
+    return linear(reference_harmonics.spherical_harmonics(lonlat, recurrence, scale, dtype), weight, bias)
 
 
 def _columns(frequencies: object, fields: tuple[int, ...], *rest: object) -> int:
@@ -55,10 +58,10 @@ sinusoids = Operator(
     learned=(0,),
 )
 
-#: These, then a linear layer and an activation (`locenc.kernels.activations`), of which the features never exist.
+#: These, then a linear layer, some points at a time: not all features exist at once.
 sinusoids_linear = Operator(
     "sinusoids_linear",
-    "Tensor frequencies, int[] layout, float amplitude, Tensor weight, Tensor? bias, int activation, float parameter",
+    "Tensor frequencies, int[] layout, float amplitude, Tensor weight, Tensor? bias",
     reference=_sinusoids_linear,
     columns=lambda frequencies, fields, amplitude, weight, *rest: int(weight.shape[0]),
     kernels={"triton": "locenc.kernels.triton_sinusoids_linear"},
@@ -74,10 +77,10 @@ spherical_harmonics = Operator(
     kernels={"numba": "locenc.kernels.numba_harmonics", "triton": "locenc.kernels.triton_harmonics"},
 )
 
-#: These, then a linear layer and an activation, as in `sinusoids_linear`.
+#: These, then a linear layer, as in `sinusoids_linear`.
 spherical_harmonics_linear = Operator(
     "spherical_harmonics_linear",
-    "Tensor recurrence, Tensor scale, Tensor weight, Tensor? bias, int activation, float parameter",
+    "Tensor recurrence, Tensor scale, Tensor weight, Tensor? bias",
     reference=_harmonics_linear,
     columns=lambda recurrence, scale, weight, *rest: int(weight.shape[0]),
     kernels={"triton": "locenc.kernels.triton_harmonics_linear"},

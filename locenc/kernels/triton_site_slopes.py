@@ -19,6 +19,7 @@ from torch import Tensor
 
 from locenc.kernels import triton_shapes
 from locenc.kernels.triton_launch import blocks, empty, launch
+from locenc.kernels.triton_partial_sums import partial, reduce, split
 from locenc.kernels.triton_scores import (
     SITES,
     Scores,
@@ -30,7 +31,6 @@ from locenc.kernels.triton_scores import (
     whole_vectors,
 )
 from locenc.kernels.triton_shapes import Attention
-from locenc.kernels.triton_weights import partial, reduce, split
 
 
 class Operands(NamedTuple):

@@ -17,6 +17,7 @@ from locenc.kernels import triton_shapes, triton_site_slopes
 from locenc.kernels.layout import XYZ
 from locenc.kernels.triton_coordinates import to_degrees
 from locenc.kernels.triton_launch import blocks, empty, launch
+from locenc.kernels.triton_partial_sums import partial, reduce, split
 from locenc.kernels.triton_scores import (
     LN_2,
     SITES,
@@ -28,7 +29,6 @@ from locenc.kernels.triton_scores import (
     scores,
     weigh,
 )
-from locenc.kernels.triton_weights import partial, reduce, split
 
 
 @triton.jit

@@ -19,7 +19,7 @@ import triton
 from triton import language as tl
 
 from benchmarks.kernel_cases import BUDGETS, SHARED, Case, call, few
-from benchmarks.machine_code import Code, arithmetic, compile_all, compiled, key
+from benchmarks.machine_code import TENSOR, Code, arithmetic, compile_all, compiled, key
 from locenc.kernels.triton_launch import Launch
 
 Compile = Callable[..., Code]
@@ -43,7 +43,7 @@ def code(request: pytest.FixtureRequest) -> Compile:
     for item in request.session.items:
         given = getattr(item, "callspec", None)
         if item.path == request.path and given and "code" in item.fixturenames:
-            capability = given.params.get("capability", 86 if "of_86" in item.name else 90)
+            capability = given.params.get("capability", 90)
             for fused in (False, True) if item.originalname == "test_fusion_changes_nothing" else (False,):
                 wanted.setdefault((capability, fused), []).extend(given.params["case"].launches(capability))
     found = {how: compile_all(launches, how[0], fused=how[1]) for how, launches in wanted.items()}
@@ -63,7 +63,7 @@ def of(what: str, *names: str) -> list[Case]:
     return [case for case in CASES if case.what == what and (not names or case.encoder.partition(" ")[0] in names)]
 
 
-@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("capability", SHARED)
 @pytest.mark.parametrize("case", CASES, ids=ids)
 def test_nothing_spills_and_shared_memory_suffices(case: Case, capability: int, code: Compile) -> None:
     for launch in case.launches(capability):
@@ -151,22 +151,12 @@ def test_the_trap_shows_in_the_code() -> None:
     assert fused.count("FFMA") >= apart.count("FFMA") + 2
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.width], ids=ids)
-def test_layers_fit_the_smaller_shared_memory_of_86(case: Case, code: Compile) -> None:
-    for launch in case.launches(86):
-        made = code(launch, 86)
-        assert made.shared <= SHARED[86], name(launch)
-        assert made.stack == 0, f"{name(launch)} spills"
-
-
 @pytest.mark.parametrize("capability", [80, 90])
-@pytest.mark.parametrize("case", [case for case in CASES if case.width or case.encoder == "voronoi"], ids=ids)
+@pytest.mark.parametrize("case", [case for case in CASES if case.precision == "tf32"], ids=ids)
 def test_products_of_matrices_run_on_tensor_cores(case: Case, capability: int, code: Compile) -> None:
-    if case.precision == "float32":
-        pytest.skip("exact float32 products have no tensor instruction")
     for launch in case.launches(capability):
         if "PRECISION" in launch.constants:
-            assert code(launch, capability).count("HMMA|HGMMA"), name(launch)
+            assert code(launch, capability).count(TENSOR), name(launch)
 
 
 SMALL = [Case(name, part, "float32") for name in ("sphereM+ 64", "dfs 16", "xyz") for part in ("encode", "gradient")]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 import locenc
-from locenc.kernels import activations, spherical_harmonics_linear, triton_harmonics_linear, triton_legendre
+from locenc.kernels import spherical_harmonics_linear, triton_harmonics_linear, triton_legendre, triton_linear
 from locenc.kernels.reference_harmonics import spherical_harmonics, tables
 
 DEVICE = triton_device()
@@ -30,7 +30,6 @@ class Case:
         hidden: int,
         rows: int,
         dtype: torch.dtype = torch.float32,
-        activation: int = activations.NONE,
         biased: bool = True,
     ) -> None:
         generator = torch.Generator().manual_seed(num_degrees)
@@ -43,12 +42,11 @@ class Case:
         self.lonlat, self.weight = places, drawn(hidden, num_degrees**2) / num_degrees
         self.bias = drawn(hidden) if biased else None
         self.gradient = drawn(rows, hidden)
-        self.dtype, self.activation, self.parameter = dtype, activation, 1.3 if activation == activations.SINE else 0.1
+        self.dtype = dtype
 
     @property
     def arguments(self) -> tuple[object, ...]:
-        layer = self.weight, self.bias, self.activation, self.parameter, self.dtype
-        return self.recurrence, self.scale, *layer
+        return self.recurrence, self.scale, self.weight, self.bias, self.dtype
 
     def learned(self) -> list[Tensor]:
         return [self.lonlat, self.weight, *([] if self.bias is None else [self.bias])]
@@ -58,25 +56,22 @@ class Case:
         inputs = [tensor.double().requires_grad_() for tensor in self.learned()]
         lonlat, weight, *bias = inputs
         columns = spherical_harmonics(lonlat, self.recurrence, self.scale, torch.float64)
-        hidden = linear(columns, weight, *bias)
-        result = activations.apply(hidden, self.activation, self.parameter)
+        result = linear(columns, weight, *bias)
         return result.detach(), list(torch.autograd.grad(result, inputs, self.gradient.double()))
 
     def by_operator(self) -> tuple[Tensor, list[Tensor]]:
         """As `exact`, by the kernels."""
         inputs = [tensor.detach().requires_grad_() for tensor in self.learned()]
         lonlat, weight, *bias = inputs
-        rest = self.arguments[4:]
+        layer = weight, bias[0] if bias else None, self.dtype
         with locenc.backend("triton"):
-            result = spherical_harmonics_linear(
-                lonlat, self.recurrence, self.scale, weight, bias[0] if bias else None, *rest
-            )
+            result = spherical_harmonics_linear(lonlat, self.recurrence, self.scale, *layer)
             return result.detach(), list(torch.autograd.grad(result, inputs, self.gradient))
 
 
-def check_same(found: Tensor, expected: Tensor) -> None:
-    """Equal on a card; the interpreter's products depend on where a row stands."""
-    torch.testing.assert_close(found, expected, rtol=0, atol=0 if DEVICE.type == "cuda" else 2e-6, equal_nan=True)
+def assert_near(found: Tensor, expected: Tensor) -> None:
+    """Products of matrices depend on where a row stands."""
+    torch.testing.assert_close(found, expected, rtol=0, atol=2e-6 * float(expected.nan_to_num().abs().max()))
 
 
 def check_close(found: list[Tensor], expected: list[Tensor], tolerance: float) -> None:
@@ -101,10 +96,8 @@ def test_values_and_gradients(num_degrees: int, hidden: int, rows: int, dtype: t
     check_close([result, *found], [expected, *slopes], TOLERANCES[dtype])
 
 
-@pytest.mark.parametrize("activation", [activations.LEAKY, activations.SINE])
-@pytest.mark.parametrize("biased", [False, True])
-def test_activations(activation: int, biased: bool) -> None:
-    case = Case(6, 21, 40, activation=activation, biased=biased)
+def test_a_layer_without_bias() -> None:
+    case = Case(6, 21, 40, biased=False)
     expected, slopes = case.exact()
     result, found = case.by_operator()
     check_close([result, *found], [expected, *slopes], 2e-6)
@@ -112,7 +105,7 @@ def test_activations(activation: int, biased: bool) -> None:
 
 @pytest.mark.parametrize(("rows", "hidden"), [(0, 4), (1, 1), (1, 300), (130, 17)])
 def test_any_size(rows: int, hidden: int) -> None:
-    case = Case(4, hidden, rows, activation=activations.LEAKY)
+    case = Case(4, hidden, rows)
     expected, slopes = case.exact()
     out = torch.full((rows, hidden), math.nan, device=DEVICE)
     result = triton_harmonics_linear.forward(case.lonlat, *case.arguments, out=out)
@@ -141,15 +134,15 @@ def test_more_degrees_than_float32_has_room_for(monkeypatch: pytest.MonkeyPatch)
     check_close([result, *found], [expected, *slopes], 2e-6)
 
 
-def test_sums_over_points_by_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case(3, 19, 75)
-    _, slopes = case.exact()
-    monkeypatch.setattr(triton_harmonics_linear, "POINTS", 16)
-    monkeypatch.setattr(triton_harmonics_linear, "NUMBERS", 1)
-    found = triton_harmonics_linear.backward_arguments(case.gradient, case.lonlat, *case.arguments)
-    check_close(found, slopes[1:], 2e-6)
+    expected, slopes = case.exact()
+    monkeypatch.setattr(triton_linear, "POINTS", 16)
+    monkeypatch.setattr(triton_linear, "BYTES", 0)
+    result, found = case.by_operator()
+    check_close([result, *found], [expected, *slopes], 2e-6)
     again = triton_harmonics_linear.backward_arguments(case.gradient, case.lonlat, *case.arguments)
-    assert all(torch.equal(one, other) for one, other in zip(found, again, strict=True))
+    assert all(torch.equal(one, other) for one, other in zip(found[1:], again, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -165,15 +158,16 @@ def test_strides(change: Callable[[Tensor], Tensor]) -> None:
     other.lonlat, other.weight, other.gradient = (change(x) for x in (case.lonlat, case.weight, case.gradient))
     assert torch.equal(case.lonlat, other.lonlat)
     for function in (triton_harmonics_linear.backward, triton_harmonics_linear.backward_arguments):
-        found, same = function(case.gradient, case.lonlat, *case.arguments), None
+        found = function(case.gradient, case.lonlat, *case.arguments)
         same = function(other.gradient, other.lonlat, *other.arguments)
-        check_close(list(found), [one.double() for one in same], 1e-6)
+        for own, expected in zip(*(one if isinstance(one, list) else [one] for one in (found, same)), strict=True):
+            assert_near(own, expected)
     found = triton_harmonics_linear.forward(case.lonlat, *case.arguments)
-    assert torch.equal(found, triton_harmonics_linear.forward(other.lonlat, *other.arguments))
+    assert_near(found, triton_harmonics_linear.forward(other.lonlat, *other.arguments))
     other.gradient = torch.ones(1, 1, device=DEVICE).expand(33, 20)
     found = triton_harmonics_linear.backward(other.gradient, case.lonlat, *case.arguments)
     same = triton_harmonics_linear.backward(other.gradient.contiguous(), case.lonlat, *case.arguments)
-    assert torch.equal(found, same)
+    assert_near(found, same)
 
 
 def test_a_row_depends_on_itself_alone() -> None:
@@ -181,10 +175,10 @@ def test_a_row_depends_on_itself_alone() -> None:
     result = triton_harmonics_linear.forward(case.lonlat, *case.arguments)
     slopes = triton_harmonics_linear.backward(case.gradient, case.lonlat, *case.arguments)
     part = slice(77, 90)
-    check_same(triton_harmonics_linear.forward(case.lonlat[part], *case.arguments), result[part])
-    check_same(triton_harmonics_linear.backward(case.gradient[part], case.lonlat[part], *case.arguments), slopes[part])
+    assert_near(triton_harmonics_linear.forward(case.lonlat[part], *case.arguments), result[part])
+    assert_near(triton_harmonics_linear.backward(case.gradient[part], case.lonlat[part], *case.arguments), slopes[part])
     broken = case.lonlat.clone()
     broken[3, 0], broken[4, 1] = math.nan, math.nan
     spoilt = triton_harmonics_linear.forward(broken, *case.arguments)
     assert spoilt[3:5].isnan().all()
-    check_same(spoilt[5:], result[5:])
+    assert_near(spoilt[5:], result[5:])

@@ -11,7 +11,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # benchmarks is not i
 pytest.importorskip("triton", reason="the code is Triton's")
 
 from benchmarks.machine_code import Code, arithmetic, read, widths
-from benchmarks.roofline import CHIPS, cycles, product_share, write_share
+from benchmarks.roofline import CHIPS, cycles, write_share
 
 TEXT = """
         .global         kernel
@@ -68,7 +68,3 @@ def test_bounds() -> None:
     assert write_share(code({"STG.E.128": 1, "FFMA": 99}), 4, h100) == 1
     assert write_share(code({"STG.E.128": 1, "FFMA": 399}), 4, h100) == pytest.approx(affordable / 100)
     assert write_share(code({"FFMA": 10}), 4, h100) is None
-    assert product_share(code({"FFMA": 96, "LDS.128": 32}), h100) == 0.75
-    # 64 x 128 x 16 products of four warps, 2,048 a cycle: 64 cycles, 0.5 of each thread
-    assert product_share(code({"HGMMA.64x128x16.F32.BF16": 1, "FFMA": 63}), h100) == 1
-    assert product_share(code({"HGMMA.64x128x16.F32.BF16": 1, "FFMA": 127}), h100) == 0.5

@@ -9,7 +9,7 @@ from points import globe
 from torch import Tensor
 
 import locenc
-from locenc.kernels import triton_scores, triton_voronoi, triton_weights
+from locenc.kernels import triton_partial_sums, triton_scores, triton_voronoi
 from locenc.kernels.reference_voronoi import site_attention, site_keys, site_weights
 
 DEVICE = triton_device()
@@ -134,7 +134,7 @@ def test_a_row_depends_on_itself_alone() -> None:
 
 @pytest.mark.parametrize("splits", [1, 2, 32])
 def test_parts_are_added_in_order(splits: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton_weights, "SPLITS", splits)
+    monkeypatch.setattr(triton_partial_sums, "SPLITS", splits)
     lonlat, keys, embeddings = globe(170).to(DEVICE), keys_of(40, 30.0), drawn(40, 17)
     gradient = drawn(170, 17, seed=2)
     _, (_, *expected) = exact(lonlat, keys, embeddings, gradient)

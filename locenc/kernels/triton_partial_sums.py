@@ -1,9 +1,7 @@
-"""Gradients of a linear layer by its weight and bias, of which the inputs are made again: sums in a fixed order.
-
-    dW[h, f] = Σ_n g[n, h] φ[n, f],    db[h] = Σ_n g[n, h].
+"""Sums over points in a fixed order: no atomics, and the same bytes every time.
 
 Points are split over programs. Each writes the sum over its own, float32, to a buffer of partial sums, which are then
-added in order: no atomics, and the same bytes every time.
+added in order.
 """
 
 import torch
@@ -25,15 +23,10 @@ def split(points: int, size: int, numbers: int) -> tuple[int, int]:
 
 
 def partial(count: int, like: Tensor) -> Tensor:
-    """Memory for partial sums in the shape of a weight ``(H, F)``: ``(count, H, F)`` float32."""
+    """Memory for partial sums in the shape of their sum ``(R, C)``: ``(count, R, C)`` float32."""
     return empty((count, *like.shape), like, torch.float32)
 
 
 def reduce(partial: Tensor, dtype: torch.dtype) -> Tensor:
-    """The sum of partial sums ``(count, H, F)``, in a dtype."""
+    """The sum of partial sums ``(count, R, C)``, in a dtype."""
     return (partial[0] if len(partial) == 1 else partial.sum(0)).to(dtype)
-
-
-def bias_gradient(gradient: Tensor) -> Tensor:
-    """Gradient ``(H,)`` of a bias from that of what it was added to, ``(N, H)``."""
-    return gradient.sum(0)
