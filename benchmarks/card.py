@@ -66,9 +66,9 @@ class Card(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As a file's name has it: ``nvidia-h100-80gb-hbm3``."""
+        """As a file's name has it: ``nvidia_h100_80gb_hbm3``."""
         name = torch.cuda.get_device_name(self.device) if self.cuda else "cpu"
-        return "-".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
+        return "_".join("".join(letter if letter.isalnum() else " " for letter in name.lower()).split())
 
     def describe(self) -> dict[str, str]:
         """Card, capability, memory, driver, versions."""

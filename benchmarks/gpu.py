@@ -21,7 +21,6 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 import locenc
-from benchmarks import machine
 from benchmarks.card import GIGA, Card, tf32
 from benchmarks.cases import coordinates
 from benchmarks.correct import check
@@ -31,7 +30,6 @@ from benchmarks.timing import Call, Timings, interleave
 from locenc.kernels.choice import missing
 from locenc.position import Layer
 
-FOLDER = machine.ROOT / "benchmarks" / "results"
 FILL, COPY, OURS, REFERENCE, EAGER, COMPILED = "fill", "copy", "ours", "reference", "eager", "compiled"
 CUBLAS, APART = "cuBLAS on ready features", "ours, then cuBLAS"
 PARTS = ("memory", "encode", "layer", "training")
@@ -411,7 +409,7 @@ def main(arguments: Sequence[str] | None = None) -> Report | None:
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1 and so on (default: cuda)")
     parser.add_argument("--quick", action="store_true", help="few encoders, sizes and rounds: does it run?")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write every number to this file")
-    parser.add_argument("--save", action="store_true", help="keep tables and numbers in benchmarks/results")
+    parser.add_argument("--save", action="store_true", help="keep tables and numbers in docs/benchmarks")
     parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these alone")
     given = parser.parse_args(arguments)
     card = Card(torch.device(given.device))
@@ -432,7 +430,7 @@ def main(arguments: Sequence[str] | None = None) -> Report | None:
         print(f"{name}: done after {time.perf_counter() - begin:.0f} s", file=sys.stderr, flush=True)
     report.settings["seconds"] = time.perf_counter() - begin
     report.settings["failed"] = "; ".join(bench.failed) or "nothing"
-    report.finish(path=given.json, save=given.save, folder=FOLDER, stem=f"gpu-{card.name}")
+    report.finish(path=given.json, save=given.save, stem=f"gpu_{card.name}")
     return report
 
 

@@ -115,17 +115,16 @@ class Report:
             "numbers": self.numbers,
         }
 
-    def finish(self, *, path: Path | None, save: bool, folder: Path | None = None, stem: str = "") -> None:
-        """Print the report; write JSON to a path, and both forms to a folder, the docs', if they are to be kept."""
+    def finish(self, *, path: Path | None, save: bool, stem: str = "") -> None:
+        """Print the report; write JSON to a path, and both forms to the docs, if they are to be kept."""
         text, data = self.markdown(), json.dumps(self.data(), indent=1, ensure_ascii=False) + "\n"
         print(text)
         if path is not None:
             path.write_text(data, encoding="utf-8")
         if save:
-            folder, stem = folder or FOLDER, stem or self.name
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{stem}.md").write_text(text, encoding="utf-8")
-            (folder / f"{stem}.json").write_text(data, encoding="utf-8")
+            stem = stem or self.name
+            (FOLDER / f"{stem}.md").write_text(text, encoding="utf-8")
+            (FOLDER / f"{stem}.json").write_text(data, encoding="utf-8")
 
 
 def shown(value: object) -> str:

@@ -12,7 +12,7 @@ sys.path.append(str(Path(__file__).resolve().parents[2]))  # benchmarks is not i
 
 pytest.importorskip("triton", reason="the kernels are Triton's")
 
-from benchmarks import gpu
+from benchmarks import gpu, report
 from benchmarks.card import Card
 from locenc.kernels.choice import interpreted
 
@@ -39,12 +39,12 @@ def test_without_a_card(capsys: pytest.CaptureFixture[str]) -> None:
 def test_each_part(
     part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(gpu, "FOLDER", tmp_path)
+    monkeypatch.setattr(report, "FOLDER", tmp_path)
     made = gpu.main(["--device", "cpu", "--only", part, "--save"])
     assert gpu.status(made) == 0
     assert all(len(row) == len(table.columns) for table in made.tables for row in table.rows)
     assert made.tables
-    data = json.loads((tmp_path / "gpu-cpu.json").read_text())
+    data = json.loads((tmp_path / "gpu_cpu.json").read_text())
     assert data["settings"]["triton"]
     assert data["numbers"]
     assert capsys.readouterr().out.startswith("# Encoders on the CPU, by an interpreter")
