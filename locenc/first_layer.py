@@ -36,8 +36,8 @@ def fits(position: PositionEncoder, network: nn.Module, lonlat: Tensor, dtype: t
         known(network)
         and dtype in (torch.float32, torch.float64)
         and layer.weight.dtype == dtype
-        and lonlat.numel() // 2 * position.out_dim * dtype.itemsize > KEPT
         and layer.weight.is_cpu
+        and lonlat.numel() // 2 * position.out_dim * dtype.itemsize > KEPT
         and next(position.parameters(), None) is None
         and not any(buffer.requires_grad for buffer in position.buffers())
         and not torch.is_autocast_enabled("cpu")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from locenc.first_layer import check_unchanged, known, noted
-from locenc.kernels.choice import chosen, forced
+from locenc.kernels.choice import chosen, exporting, forced
 from locenc.kernels.triton_linear import BYTES
 from locenc.position import Layer, PositionEncoder
 from locenc.tiled import bare, says
@@ -26,6 +26,7 @@ def can(position: nn.Module, network: nn.Module, lonlat: Tensor) -> TypeGuard[Po
         and (not lonlat.is_cpu or forced() == "triton")
         and isinstance(position, PositionEncoder)
         and chosen(lonlat.device.type) == "triton"
+        and not exporting()
         and says(position, "linear", unless=("features",)) is not None
         and known(network)
         and bare(position, network)
@@ -34,7 +35,12 @@ def can(position: nn.Module, network: nn.Module, lonlat: Tensor) -> TypeGuard[Po
 
 def pays(position: PositionEncoder, lonlat: Tensor, dtype: torch.dtype) -> bool:
     """Whether features are more than would be made at once: to keep fewer is quicker than to make them again."""
-    return lonlat.numel() // 2 * position.out_dim * dtype.itemsize > BYTES
+    many = lonlat.numel() // 2 * position.out_dim * dtype.itemsize > BYTES
+    if not torch.compiler.is_compiling():
+        return many
+    from torch.fx.experimental.symbolic_shapes import guard_or_true  # a second
+
+    return bool(guard_or_true(many))  # a size that nobody knows may be any
 
 
 def passes(

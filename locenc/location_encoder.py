@@ -14,7 +14,7 @@ from locenc.coords import check_device, check_form, check_values
 from locenc.kernels.choice import backend as use
 from locenc.kernels.memory import check_out
 from locenc.kernels.operator import concrete, watched
-from locenc.tiled import TILE, acts_on_rows, gradients, hooked, infer, undisturbed
+from locenc.tiled import TILE, acts_on_rows, bare, gradients, hooked, infer, undisturbed
 
 
 class LocationEncoder(nn.Module):
@@ -190,17 +190,15 @@ class LocationEncoder(nn.Module):
         -------
         callable
             Without arguments; each call gives what ``encoder(lonlat)`` gives, with new masks. The features and the
-            first layer are computed once, where the network says which layer that is (`locenc.networks`), on the CPU
-            and on CUDA.
+            first layer are computed once, where the network says which layer that is (`locenc.networks`).
         """
         position, network = self.position, self.network
         own = type(self).forward is LocationEncoder.forward and not hooked(self)
-        if own and (embed := self._fused(lonlat, check)) is not None:
-            return embed
-        can = own and first_layer.known(network)
-        if not can or not (fused.can(position, network, lonlat) or undisturbed(position, network, lonlat)):
+        if not own or not first_layer.known(network) or not bare(position, network):
             return lambda: cast(Tensor, self(lonlat, check=check))
-        if first_layer.fits(position, network, lonlat, self.feature_dtype):
+        if (embed := self._fused(lonlat, check)) is not None:
+            return embed
+        if undisturbed(position, network, lonlat) and first_layer.fits(position, network, lonlat, self.feature_dtype):
             points, leading = self._points(lonlat, check)
             by_tiles = first_layer.passes(position, network, points)
             return lambda: by_tiles().reshape(*leading, self.dim)

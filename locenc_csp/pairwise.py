@@ -85,7 +85,7 @@ def compare(
 
 def _scalar(value: float | Tensor, like: Tensor) -> Tensor:
     """A number beside rows. It is filled in where they are: to copy it there, the host would wait for the device."""
-    return value.to(like) if isinstance(value, Tensor) else torch.full((), value, dtype=like.dtype, device=like.device)
+    return value.to(like) if isinstance(value, Tensor) else like.new_full((), float(value))
 
 
 class _Compare(torch.autograd.Function):

@@ -302,11 +302,22 @@ def test_functional_transforms(kernels: Kernels) -> None:
     assert_near([[slopes[0]], [slopes[1]]])
 
 
-def test_exported_programs_hold_plain_torch(kernels: Kernels) -> None:
+@pytest.mark.parametrize("strict", [False, True])
+def test_exported_programs_hold_plain_torch(kernels: Kernels, strict: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     encoder, lonlat = build(kernels).eval(), points(kernels)
-    exported = torch.export.export(encoder, (lonlat,))
+    monkeypatch.setattr(fused, "BYTES", 2**20)  # no size of a batch is a bound of the program
+    rows = {0: torch.export.Dim("rows")}
+    exported = torch.export.export(encoder, (lonlat,), dynamic_shapes=(rows,), strict=strict)
     assert not [node for node in exported.graph.nodes if "locenc" in str(node.target)]
-    assert_near([[exported.module()(lonlat)], [encoder(lonlat)]])
+    assert_near([[exported.module()(points(kernels, 50))], [encoder(points(kernels, 50))]])
+
+
+def test_a_batch_of_unknown_size_is_compiled(kernels: Kernels, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch._dynamo.reset()
+    monkeypatch.setattr(fused, "BYTES", 2**20)
+    encoder, lonlat = build(kernels).eval(), points(kernels)
+    torch._dynamo.decorators.mark_unbacked(lonlat, 0)
+    assert_near([[torch.compile(encoder, fullgraph=True, backend="aot_eager")(lonlat)], [encoder(lonlat)]])
 
 
 # Several passes

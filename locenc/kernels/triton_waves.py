@@ -39,10 +39,7 @@ def halves(both):
 @triton.jit
 def load_frequencies(own, axis, width):
     """Frequencies along an axis, high and low, where a phase's own begin in the first plane."""
-    if own.dtype.element_ty == tl.int64:
-        return halves(tl.load(own + axis * width))
-    else:
-        return tl.load(own + 2 * axis * width), tl.load(own + (2 * axis + 1) * width)
+    return tl.load(own + 2 * axis * width), tl.load(own + (2 * axis + 1) * width)
 
 
 @triton.jit
