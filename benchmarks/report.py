@@ -123,6 +123,7 @@ class Report:
             path.write_text(data, encoding="utf-8")
         if save:
             stem = stem or self.name
+            FOLDER.mkdir(parents=True, exist_ok=True)
             (FOLDER / f"{stem}.md").write_text(text, encoding="utf-8")
             (FOLDER / f"{stem}.json").write_text(data, encoding="utf-8")
 

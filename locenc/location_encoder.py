@@ -196,6 +196,7 @@ class LocationEncoder(nn.Module):
         own = type(self).forward is LocationEncoder.forward and not hooked(self)
         if not own or not first_layer.known(network) or not bare(position, network):
             return lambda: cast(Tensor, self(lonlat, check=check))
+        check_device(lonlat, next(network.parameters(), None), "encoder's network")
         if (embed := self._fused(lonlat, check)) is not None:
             return embed
         if undisturbed(position, network, lonlat) and first_layer.fits(position, network, lonlat, self.feature_dtype):
