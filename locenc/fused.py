@@ -38,7 +38,7 @@ def pays(position: PositionEncoder, lonlat: Tensor, dtype: torch.dtype) -> bool:
     many = lonlat.numel() // 2 * position.out_dim * dtype.itemsize > BYTES
     if not torch.compiler.is_compiling():
         return many
-    from torch.fx.experimental.symbolic_shapes import guard_or_true  # a second
+    from torch.fx.experimental.symbolic_shapes import guard_or_true  # loaded by the compiler
 
     return bool(guard_or_true(many))  # a size that nobody knows may be any
 

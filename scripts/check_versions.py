@@ -3,9 +3,9 @@
     python -m scripts.check_versions oldest|newest [--save]
 
 Makes a virtual environment with uv in a temporary folder (about 7 GB: torch comes with CUDA from PyPI), builds the
-wheel, installs it there and runs tests that use each of the dependencies, from outside the checkout. Oldest: each
-direct requirement at its floor, all that comes with them as uv resolves it. Warnings of old or new versions are no
-errors here. Takes about ten minutes, and the network.
+wheel, installs it there and runs tests that use each of the dependencies, and that compile and export encoders, from
+outside the checkout. Oldest: each direct requirement at its floor, all that comes with them as uv resolves it. Warnings
+of old or new versions are no errors here. Takes about ten minutes, and the network.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import torch
 
-F = TypeVar("F", bound=Callable[..., str | None])
+_F = TypeVar("_F", bound=Callable[..., str | None])
 
 BACKENDS = ("reference", "numba", "triton")
 
@@ -23,7 +23,7 @@ class _Forced(threading.local):  # not a ContextVar, which torch.compile cannot 
 _forced = _Forced()
 
 
-def _constant(function: F) -> F:
+def _constant(function: _F) -> _F:
     """Let the compiler take what a function gives for a constant.
 
     As `torch.compiler.assume_constant_result`, which imports the compiler: a second.
@@ -139,7 +139,6 @@ def _numba_missing() -> str | None:
 
 
 def _triton_missing() -> str | None:
-
     if not interpreted():
         if torch.version.hip is not None:
             return "torch was built for ROCm, and the kernels are for NVIDIA cards"

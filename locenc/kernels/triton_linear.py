@@ -4,7 +4,7 @@
 
 A chunk's features are written to memory that those of the next chunk take again, and torch multiplies them (cuBLAS).
 Gradients make features again in the same way. To make them in registers and multiply them there, in one kernel, was
-tried: it took 1.2 to 3.4 times as long on an H200.
+tried, up to commit c338ee3: it took 1.2 to 3.5 times as long for 10⁶ points on an H200.
 """
 
 from collections.abc import Iterator
